@@ -1,0 +1,131 @@
+package mail
+
+import "time"
+
+// A Message is what the parser made of raw bytes: derived data that can be made
+// again at any time. Offsets count octets from the start of the raw bytes.
+type Message struct {
+	Parser  int     `json:"parser"` // version of the parser that made it
+	Size    int64   `json:"size"`
+	Fields  []Field `json:"fields"`
+	Subject string  `json:"subject"`
+
+	From    []Address `json:"from,omitempty"`
+	Sender  []Address `json:"sender,omitempty"`
+	ReplyTo []Address `json:"reply_to,omitempty"`
+	To      []Address `json:"to,omitempty"`
+	Cc      []Address `json:"cc,omitempty"`
+	Bcc     []Address `json:"bcc,omitempty"`
+
+	MessageID  string   `json:"message_id,omitempty"` // without < and >
+	References []string `json:"references,omitempty"` // In-Reply-To last; no repeats
+
+	// DateHeader is the Date field; zero if it is missing or unreadable.
+	DateHeader time.Time `json:"date_header,omitzero"`
+	// DateReceived is the date of the topmost Received field.
+	DateReceived time.Time `json:"date_received,omitzero"`
+
+	Parts []Part `json:"parts"` // in order of appearance, containers before their children
+
+	// Text is the readable body: text/plain where it has words, else the text
+	// of the HTML. HTMLText is set beside it where both exist and differ.
+	Text     string `json:"text"`
+	HTMLText string `json:"html_text,omitempty"`
+
+	Defects []Defect `json:"defects,omitempty"`
+}
+
+// A Field is one header field of the message.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"` // decoded (RFC 2047) and unfolded UTF-8, controls removed
+	Off   int64  `json:"off"`
+	Len   int64  `json:"len"`
+}
+
+// An Address is one mailbox of an address list (RFC 5322 section 3.4).
+type Address struct {
+	Name string `json:"name,omitempty"` // display name, decoded
+	Addr string `json:"addr,omitempty"` // canonical: lower case, IDNA-mapped domain; empty if none was found
+	Raw  string `json:"raw,omitempty"`  // as written, where it could not be read strictly
+}
+
+// String returns `Name <addr>`, or whichever half exists.
+func (a Address) String() string {
+	switch {
+	case a.Name == "" && a.Addr == "":
+		return a.Raw
+	case a.Name == "":
+		return a.Addr
+	case a.Addr == "":
+		return a.Name
+	}
+	return a.Name + " <" + a.Addr + ">"
+}
+
+// A Role tells what a part is in its message.
+type Role string
+
+// The roles of parts.
+const (
+	RoleContainer  Role = "container"  // multipart/*
+	RoleBody       Role = "body"       // what a reader reads
+	RoleInline     Role = "inline"     // shown inside a body, such as an image by Content-ID
+	RoleAttachment Role = "attachment" // has a file name or is not text
+	RoleNested     Role = "nested"     // message/rfc822
+)
+
+// A Part is one MIME entity (RFC 2046), by offsets into the raw bytes.
+type Part struct {
+	Path        string `json:"path"` // "1.2.1"; the root is "1"
+	OffHeader   int64  `json:"off_header"`
+	OffBody     int64  `json:"off_body"`
+	Len         int64  `json:"len"` // octets of the encoded body
+	Type        string `json:"type"`
+	Charset     string `json:"charset,omitempty"`  // as used
+	Encoding    string `json:"encoding,omitempty"` // Content-Transfer-Encoding, lower case
+	Disposition string `json:"disposition,omitempty"`
+	FileName    string `json:"file_name,omitempty"` // decoded and safe to print; never used as a path
+	ContentID   string `json:"content_id,omitempty"`
+	Role        Role   `json:"role"`
+	Size        int64  `json:"size"`            // octets after transfer decoding
+	Digest      Digest `json:"digest,omitzero"` // of the decoded octets; leaves only
+	// Text is the text of an attachment or a nested message's body.
+	Text       string     `json:"text,omitempty"`
+	TextStatus TextStatus `json:"text_status,omitempty"`
+}
+
+// A TextStatus tells whether a part's text could be read; all but none and ok
+// enter the coverage statement of a search.
+type TextStatus string
+
+// The text statuses.
+const (
+	TextNone        TextStatus = "none" // has no text by nature
+	TextOK          TextStatus = "ok"
+	TextTruncated   TextStatus = "truncated"
+	TextEncrypted   TextStatus = "encrypted"
+	TextFailed      TextStatus = "failed"
+	TextUnsupported TextStatus = "unsupported" // a document whose format is not extracted
+)
+
+// A Severity grades a defect.
+type Severity string
+
+// The severities.
+const (
+	Info Severity = "info"
+	Warn Severity = "warn"
+	Loss Severity = "loss" // some content could not be understood; the raw bytes still hold it
+)
+
+// A Defect is something wrong with a message. Codes are listed in package
+// parser.
+type Defect struct {
+	Code     string   `json:"code"`
+	Severity Severity `json:"severity"`
+	Part     string   `json:"part,omitempty"` // path of the part
+	Off      int64    `json:"off"`            // of the first occurrence
+	Count    int      `json:"count"`
+	Detail   string   `json:"detail,omitempty"`
+}

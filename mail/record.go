@@ -1,0 +1,134 @@
+package mail
+
+import "time"
+
+// A RecordKind tells what a record of the ledger is to those who follow it.
+type RecordKind uint8
+
+// The kinds of records a follower sees. Segment bookkeeping and the further
+// chunks of a large message are not shown as records of their own.
+const (
+	KindMessage   RecordKind = 1 // a message; its raw bytes are in this record (and its chunks)
+	KindReference RecordKind = 4 // a delivery of bytes that are sealed already
+	KindEvent     RecordKind = 16
+)
+
+// String returns "message", "reference" or "event".
+func (k RecordKind) String() string {
+	switch k {
+	case KindMessage:
+		return "message"
+	case KindReference:
+		return "reference"
+	case KindEvent:
+		return "event"
+	}
+	return "unknown"
+}
+
+// A Record is one entry of the ledger as its followers (catalog, indexer) see
+// it. Bodies are opened apart, by ID.
+type Record struct {
+	ID      ID
+	Kind    RecordKind
+	Time    time.Time // when the record was appended; never decreases
+	Segment uint32
+	// Next is the position behind this record and its chunks: the cursor of a
+	// follower that has handled it.
+	Next uint64
+	// Delivery is set for messages and references.
+	Delivery Delivery
+	// Of is the message whose bytes a reference points at. Again says that the
+	// same mailbox delivered the same bytes before, under another UIDL, so the
+	// reference adds no new copy to what a reader sees.
+	Of    ID
+	Again bool
+	// Event is set for events.
+	Event *Event
+}
+
+// Searchable reports whether the record is a document of the index: a message,
+// or a reference that brings a message to a mailbox for the first time.
+func (r Record) Searchable() bool {
+	return r.Kind == KindMessage || r.Kind == KindReference && !r.Again
+}
+
+// Body returns the ID whose raw bytes the record stands for.
+func (r Record) Body() ID {
+	if r.Kind == KindReference {
+		return r.Of
+	}
+	return r.ID
+}
+
+// An Event is something that happened and that the ledger keeps: exactly one
+// of its fields beside Type is set.
+type Event struct {
+	Type  string `json:"type"` // "drain"
+	Drain *Drain `json:"drain,omitempty"`
+}
+
+// EventDrain is the Type of the event that each POP3 session leaves.
+const EventDrain = "drain"
+
+// A Drain is the report of one POP3 session.
+type Drain struct {
+	Session string    `json:"session"` // unique; an event of the same session is sealed once
+	Mailbox string    `json:"mailbox"`
+	Host    string    `json:"host"`
+	TLS     string    `json:"tls,omitempty"`
+	Worker  string    `json:"worker,omitempty"`
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended"`
+	Listed  int       `json:"listed"` // messages in the listing
+	Octets  int64     `json:"octets"` // their announced size
+	Fetched int       `json:"fetched"`
+	Sealed  int       `json:"sealed"`  // receipts held, those of earlier sessions included
+	Deleted int       `json:"deleted"` // DELE answered +OK
+	Held    int       `json:"held"`    // left on the server on purpose: short, poison, oversize, undeletable
+	Quit    Quit      `json:"quit"`
+	// Outcome is "ok", or the class of the error that ended the session.
+	Outcome string `json:"outcome"`
+	Error   string `json:"error,omitempty"`
+	// Rows tell the fate of each message that the session handled; at most one
+	// session's budget of them.
+	Rows []DrainRow `json:"rows,omitempty"`
+}
+
+// A DrainRow is the fate of one message in a session.
+type DrainRow struct {
+	Number int    `json:"n"`
+	UIDL   Octets `json:"uidl"`
+	Size   int64  `json:"size"` // as listed
+	// ID is the record that seals it; nil if it is not sealed.
+	ID      *ID    `json:"id,omitempty"`
+	Deleted bool   `json:"deleted,omitempty"`
+	Why     string `json:"why,omitempty"` // why it was not sealed or not deleted
+}
+
+// A Quit tells how a session ended; deletion is proven only by absence in a
+// later listing.
+type Quit string
+
+// The ways a session ends.
+const (
+	QuitNone    Quit = "none"    // closed without QUIT: the server deletes nothing (RFC 1939 section 6)
+	QuitAcked   Quit = "acked"   // +OK
+	QuitRefused Quit = "refused" // -ERR: some or none of the messages were removed
+	QuitUnknown Quit = "unknown" // QUIT was sent, no answer came
+)
+
+// A Cursor tells how far a follower has come in a ledger.
+type Cursor struct {
+	Partition uint16 `json:"partition"`
+	Position  uint64 `json:"position"` // all records before it are handled
+	Size      uint64 `json:"size"`     // the ledger's durable size when asked
+}
+
+// A ViewSummary identifies the content of a view, so that it can be compared
+// with what the ledger says it must be.
+type ViewSummary struct {
+	Position uint64 `json:"position"`
+	Entries  uint64 `json:"entries"`
+	Digest   Digest `json:"digest"` // over the sorted entries
+}

@@ -1,0 +1,62 @@
+package mail
+
+import "time"
+
+// A SearchRequest asks for one page of hits.
+type SearchRequest struct {
+	Query string `json:"query"` // in the language of package indexer/query
+	Limit int    `json:"limit"` // hits wanted; 0 is the default, the maximum is the service's
+	After string `json:"after,omitempty"`
+}
+
+// A SearchAnswer is one page of hits, newest first, with its coverage.
+type SearchAnswer struct {
+	Query      string    `json:"query"`
+	Understood string    `json:"understood"` // the query in canonical form
+	Warnings   []Warning `json:"warnings,omitempty"`
+	Total      uint64    `json:"total"` // exact
+	Hits       []Hit     `json:"hits"`
+	Next       string    `json:"next,omitempty"` // After of the next page; empty on the last
+	Coverage   Coverage  `json:"coverage"`
+}
+
+// A Warning points at something in the query that was read in a way its writer
+// may not expect.
+type Warning struct {
+	Pos  int    `json:"pos"` // octet offset in the query
+	Text string `json:"text"`
+}
+
+// A Coverage tells how much of the archive an answer rests on.
+type Coverage struct {
+	Cursors []Cursor `json:"cursors"` // one per partition
+	// Complete says that every record of every ledger was searched.
+	Complete bool `json:"complete"`
+	// Partly counts the records whose text could not be fully read, by
+	// TextStatus.
+	Partly map[TextStatus]uint64 `json:"partly,omitempty"`
+	// Failed names partitions that could not be searched at all, and why.
+	Failed []string `json:"failed,omitempty"`
+}
+
+// A Hit is one delivery that matches.
+type Hit struct {
+	ID          ID         `json:"id"`
+	Mailbox     string     `json:"mailbox"`
+	Date        time.Time  `json:"date"` // effective date
+	Sealed      time.Time  `json:"sealed"`
+	Subject     string     `json:"subject"`
+	From        string     `json:"from"`
+	To          string     `json:"to"`
+	Size        int64      `json:"size"`
+	Attachments []string   `json:"attachments,omitempty"` // file names
+	Snippets    []Fragment `json:"snippets,omitempty"`
+}
+
+// A Fragment is a piece of text with its matches marked.
+type Fragment struct {
+	Field string `json:"field"` // "subject", "body" or an attachment's file name
+	Text  string `json:"text"`
+	// Marks are half-open ranges of octets in Text, in order.
+	Marks [][2]int `json:"marks"`
+}
