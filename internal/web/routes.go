@@ -1,0 +1,49 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// Service is what the control routes ask of the process behind them. A nil
+// function is a role that the process does not have; its route answers 404.
+type Service struct {
+	// Search answers one page; it keeps to ctx's deadline.
+	Search func(context.Context, mail.SearchRequest) (mail.SearchAnswer, error)
+	// Status returns a value that encoding/json can write.
+	Status func(context.Context) (any, error)
+	// CatalogSummary and IndexSummary identify the content of the views of a
+	// partition, for verify.
+	CatalogSummary func(context.Context, uint16) (mail.ViewSummary, error)
+	IndexSummary   func(context.Context, uint16) (mail.ViewSummary, error)
+	// IndexDocuments calls yield with the position of every document of a
+	// partition's index, in order, until it returns false.
+	IndexDocuments func(context.Context, uint16, func(uint64) bool) error
+}
+
+// Control returns the routes of the socket.
+func Control(s Service) http.Handler {
+	mux := http.NewServeMux()
+	// One page of hits for ?q=, with ?limit= and ?after=.
+	handle(mux, "GET /v1/search", s.Search != nil, s.search)
+	// What each mailbox, ledger, index and queue is doing.
+	handle(mux, "GET /v1/status", s.Status != nil, s.status)
+	// Position, size and digest of a view, for comparison with the ledger.
+	handle(mux, "GET /v1/partitions/{p}/catalog", s.CatalogSummary != nil, summary(s.CatalogSummary))
+	handle(mux, "GET /v1/partitions/{p}/index", s.IndexSummary != nil, summary(s.IndexSummary))
+	// The positions of all documents, one decimal number a line.
+	handle(mux, "GET /v1/partitions/{p}/index/documents", s.IndexDocuments != nil, s.documents)
+	return mux
+}
+
+// Public returns the routes that may be served on TCP: liveness, readiness and
+// Prometheus metrics.
+func Public(healthz, readyz, metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /healthz", healthz)
+	mux.Handle("GET /readyz", readyz)
+	mux.Handle("GET /metrics", metrics)
+	return mux
+}
