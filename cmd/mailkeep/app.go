@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/mailkeep/mailkeep/configs"
+	"github.com/mailkeep/mailkeep/internal/app"
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// An application is what the commands need of the program. It is a value of
+// functions, not an import, so that the commands are tested without an archive.
+// Functions return errors with a mail.Kind, from which the exit status comes,
+// and return mail.Error hints for people.
+type application struct {
+	// Run does the work of the roles until ctx ends, then stops in order and
+	// returns nil. It returns earlier only with an error.
+	Run func(ctx context.Context, c *configs.Config, roles []app.Role, console app.Console) error
+
+	// DrainOnce polls the named mailboxes, or all, until each is empty or has
+	// failed, and returns when what was fetched is sealed and indexed. A mailbox
+	// that fails is told in the result; the error is for what stopped the round.
+	// A name that is not configured is mail.NotFound before any work.
+	DrainOnce func(ctx context.Context, c *configs.Config, names []string, console app.Console) (app.DrainResult, error)
+
+	// Open opens the archive for reading, also while another process runs on it.
+	Open func(ctx context.Context, c *configs.Config, console app.Console) (client, error)
+
+	// Verify checks the archive offline. What it finds is in the report; the
+	// error is for what kept it from looking.
+	Verify func(ctx context.Context, c *configs.Config, console app.Console) (app.VerifyReport, error)
+
+	// Reindex deletes the views of the ledger and builds them again. It is
+	// mail.InUse while another process runs on the archive.
+	Reindex func(ctx context.Context, c *configs.Config, console app.Console) error
+
+	// Demo shows the product on a server and mail of its own, and tells on out
+	// what it does.
+	Demo func(ctx context.Context, o app.DemoOptions, out io.Writer, console app.Console) error
+}
+
+// A client reads an archive. Its methods may be called at the same time.
+type client interface {
+	// Search answers one page of hits with its coverage. A faulty query is
+	// mail.Invalid.
+	Search(ctx context.Context, q mail.SearchRequest) (mail.SearchAnswer, error)
+
+	// Message returns the record and what the parser makes of its raw bytes; for
+	// a reference, those of the message that it stands for. mail.NotFound if the
+	// ledger has no such message.
+	Message(ctx context.Context, id mail.ID) (mail.Record, *mail.Message, error)
+
+	// Raw returns the exact bytes of the message; the caller closes them.
+	Raw(ctx context.Context, id mail.ID) (mail.Raw, error)
+
+	// Attachment returns the decoded content of the n-th attachment as
+	// attachments counts them, from 1, and its file name, which may be empty and
+	// is not fit to be used as a path. mail.NotFound if there are fewer.
+	Attachment(ctx context.Context, id mail.ID, n int) (name string, content io.Reader, err error)
+
+	// Status tells the state of mailboxes, ledgers and views.
+	Status(ctx context.Context) (app.StatusReport, error)
+
+	// Close releases the archive.
+	Close() error
+}

@@ -1,0 +1,201 @@
+package configs
+
+// Config is everything that an operator can set. The comment of each field is
+// its documentation: reference.yaml is printed from this file, and a test keeps
+// the two equal. Tags: koanf names the key; kind "path" marks a file name,
+// kind "dir" a directory; enum lists the allowed words; default is the value
+// of a key that nobody sets.
+type Config struct {
+	// Where the archive is kept and how its files are cut.
+	Archive Archive `koanf:"archive"`
+	// The message bus between workers; embedded unless a URL is given.
+	NATS NATS `koanf:"nats"`
+	// Number of shards of the mailboxes. Each owns one ledger and one index. It
+	// is fixed when the archive is created.
+	Partitions int `koanf:"partitions" default:"1"`
+	// When and how hard mailboxes are polled.
+	Poll Poll `koanf:"poll"`
+	// Limits of one message.
+	Message Message `koanf:"message"`
+	// The listener for /healthz, /readyz and /metrics.
+	HTTP HTTP `koanf:"http"`
+	// What is logged and how. Logs go to standard error.
+	Log Log `koanf:"log"`
+	// Limits of one search.
+	Search Search `koanf:"search"`
+	// What the mailboxes of one server share, by a name of your choice. A mailbox
+	// names it in "host".
+	Hosts map[string]Host `koanf:"hosts"`
+	// The mailboxes to drain.
+	Mailboxes []Mailbox `koanf:"mailboxes"`
+	// A YAML or CSV file with more mailboxes, for thousands of them. A YAML file
+	// holds a list of the entries of "mailboxes"; a CSV file has a first line with
+	// their keys.
+	MailboxesFile string `koanf:"mailboxes_file" kind:"path"`
+
+	// File is the configuration file that was read; empty if there was none.
+	File string `koanf:"-"`
+	// Warnings are faults that do not keep the program from starting.
+	Warnings Faults `koanf:"-"`
+
+	origins origins
+	lookup  func(string) (string, bool)
+}
+
+// Archive is the section "archive".
+type Archive struct {
+	// Directory of ledger, catalog and index. In the container image it is /data.
+	Dir string `koanf:"dir" kind:"dir" default:"./mailkeep-data"`
+	// A segment of the ledger is sealed when it reaches this size.
+	SegmentSize Size `koanf:"segment_size" default:"256MiB"`
+	// The archive accepts nothing more when the file system has less free space.
+	MinFree Size `koanf:"min_free" default:"1GiB"`
+	// Messages above this size are cut into chunks instead of being held in memory.
+	InlineSize Size `koanf:"inline_size" default:"8MiB"`
+}
+
+// NATS is the section "nats".
+type NATS struct {
+	// Servers of an external NATS cluster, 2.14.6 or later, separated by commas,
+	// such as tls://nats.example.org:4222. Empty: a server is embedded.
+	URL string `koanf:"url"`
+	// Credentials file (.creds) for the external cluster.
+	CredentialsFile string `koanf:"credentials_file" kind:"path"`
+	// Certificate authorities, in PEM, for the external cluster. Empty: the system's.
+	CAFile string `koanf:"ca_file" kind:"path"`
+	// Client certificate, in PEM, for the external cluster.
+	CertFile string `koanf:"cert_file" kind:"path"`
+	// Private key, in PEM, of the client certificate.
+	KeyFile string `koanf:"key_file" kind:"path"`
+	// Most that the embedded server stores on disk.
+	MaxStore Size `koanf:"max_store" default:"4GiB"`
+	// Most octets that wait for the archive. When they do, polling pauses.
+	QueueBytes Size `koanf:"queue_bytes" default:"1GiB"`
+	// Copies that an external cluster keeps of the queue: 1, 3 or 5.
+	Replicas int `koanf:"replicas" default:"1"`
+}
+
+// Poll is the section "poll". Hosts and mailboxes override what they repeat.
+type Poll struct {
+	// Time between two polls of a mailbox.
+	Interval Duration `koanf:"interval" default:"15m"`
+	// Share of the interval, in percent, by which each poll is moved at random.
+	Jitter int `koanf:"jitter" default:"10"`
+	// Most sessions that one worker holds open at a time.
+	MaxSessions int `koanf:"max_sessions" default:"32"`
+	// Most sessions to one host at a time.
+	PerHost int `koanf:"per_host" default:"4"`
+	// Most logins to one host in a minute.
+	LoginsPerMinute int `koanf:"logins_per_minute" default:"30"`
+	// RETR commands sent ahead of their answers.
+	Window int `koanf:"window" default:"32"`
+	// Most messages of one session.
+	BatchMessages int `koanf:"batch_messages" default:"500"`
+	// Most octets of one session.
+	BatchSize Size `koanf:"batch_size" default:"256MiB"`
+	// Longest download phase of one session.
+	BatchTime Duration `koanf:"batch_time" default:"5m"`
+	// What happens on the server to a message that the archive has sealed.
+	Delete string `koanf:"delete" enum:"after-seal,never" default:"after-seal"`
+	// How long sessions in flight may finish when the program is told to stop.
+	StopGrace Duration `koanf:"stop_grace" default:"20s"`
+}
+
+// Message is the section "message".
+type Message struct {
+	// Largest message that is fetched. A larger one stays on the server and is reported.
+	MaxSize Size `koanf:"max_size" default:"256MiB"`
+}
+
+// HTTP is the section "http".
+type HTTP struct {
+	// host:port to listen on, such as 127.0.0.1:8025 or :8025. Empty: off. There
+	// is no authentication: do not expose it.
+	Listen string `koanf:"listen"`
+}
+
+// Log is the section "log".
+type Log struct {
+	// Form of the log lines.
+	Format string `koanf:"format" enum:"text,json" default:"text"`
+	// Least severity that is logged.
+	Level string `koanf:"level" enum:"debug,info,warn,error" default:"info"`
+}
+
+// Search is the section "search".
+type Search struct {
+	// Most hits of one page.
+	MaxLimit int `koanf:"max_limit" default:"1000"`
+	// Longest that one search may take.
+	Timeout Duration `koanf:"timeout" default:"30s"`
+}
+
+// Host is an entry of "hosts". What is not set is taken from "poll".
+type Host struct {
+	// host or host:port of the server. The port is 995, or 110 where security is
+	// stls or plain.
+	Address string `koanf:"address"`
+	// How the connection is protected: TLS from the first octet, STLS (RFC 2595),
+	// or nothing. Default: tls.
+	Security string `koanf:"security" enum:"tls,stls,plain"`
+	// Agrees to sending passwords and mail in the clear. Needed by security: plain.
+	AllowPlain bool `koanf:"allow_plain"`
+	// Certificate authorities, in PEM, for this server. Empty: the system's.
+	CAFile string `koanf:"ca_file" kind:"path"`
+	// Time between two polls of a mailbox.
+	Interval Duration `koanf:"interval"`
+	// Most sessions to this host at a time.
+	PerHost int `koanf:"per_host"`
+	// Most logins to this host in a minute.
+	LoginsPerMinute int `koanf:"logins_per_minute"`
+	// RETR commands sent ahead of their answers.
+	Window int `koanf:"window"`
+	// Most messages of one session.
+	BatchMessages int `koanf:"batch_messages"`
+	// Most octets of one session.
+	BatchSize Size `koanf:"batch_size"`
+	// What happens on the server to a message that the archive has sealed.
+	Delete string `koanf:"delete" enum:"after-seal,never"`
+	// The server ends lines with LF alone, against RFC 1939.
+	LFOnly bool `koanf:"lf_only"`
+	// The server loses commands that are sent ahead of answers.
+	NoPipelining bool `koanf:"no_pipelining"`
+	// The server removes a message once it was fetched (EXPIRE 0), whatever the
+	// client says. No session is closed by QUIT while a message is unsealed.
+	RetrConsuming bool `koanf:"retr_consuming"`
+}
+
+// Mailbox is an entry of "mailboxes". What is not set is taken from its host,
+// then from "poll".
+type Mailbox struct {
+	// Name in the archive, in searches and in reports. Unique; it must never be
+	// given to another mailbox.
+	Name string `koanf:"name"`
+	// A key of "hosts", or host or host:port of the server.
+	Host string `koanf:"host"`
+	// Login name. Default: the name.
+	User string `koanf:"user"`
+	// File that holds the password.
+	PasswordFile string `koanf:"password_file" kind:"path"`
+	// Environment variable that holds the password.
+	PasswordEnv string `koanf:"password_env"`
+	// How the connection is protected. Default: as the host, else tls.
+	Security string `koanf:"security" enum:"tls,stls,plain"`
+	// Agrees to sending passwords and mail in the clear. Needed by security: plain.
+	AllowPlain bool `koanf:"allow_plain"`
+	// Certificate authorities, in PEM, for this server. Empty: the system's.
+	CAFile string `koanf:"ca_file" kind:"path"`
+	// Time between two polls.
+	Interval Duration `koanf:"interval"`
+	// RETR commands sent ahead of their answers.
+	Window int `koanf:"window"`
+	// Most messages of one session.
+	BatchMessages int `koanf:"batch_messages"`
+	// Most octets of one session.
+	BatchSize Size `koanf:"batch_size"`
+	// What happens on the server to a message that the archive has sealed.
+	Delete string `koanf:"delete" enum:"after-seal,never"`
+
+	secret Secret
+	key    string // "mailboxes[3]", or "" plus file for one of the mailboxes file
+}

@@ -1,0 +1,113 @@
+package configs
+
+import (
+	"cmp"
+	"net"
+	"time"
+)
+
+// The words of the enumerated keys.
+const (
+	SecurityTLS   = "tls"
+	SecuritySTLS  = "stls"
+	SecurityPlain = "plain"
+
+	DeleteAfterSeal = "after-seal"
+	DeleteNever     = "never"
+)
+
+// A ResolvedMailbox is a mailbox with the defaults of its host and of "poll"
+// applied: nothing in it is "unset".
+type ResolvedMailbox struct {
+	Name string
+	// HostKey names what the per-host limits count: the key of "hosts", or the
+	// address of a mailbox that names a server itself.
+	HostKey  string
+	Address  string // host:port
+	User     string
+	Password Secret
+	Security string // SecurityTLS, SecuritySTLS or SecurityPlain
+	CAFile   string // empty: the system's authorities
+	// Delete is DeleteAfterSeal or DeleteNever.
+	Delete   string
+	Interval time.Duration
+	// Jitter is the share of the interval by which a poll is moved, 0 to 0.5.
+	Jitter          float64
+	PerHost         int // sessions at a time
+	LoginsPerMinute int
+	Window          int
+	BatchMessages   int
+	BatchSize       int64 // octets
+	BatchTime       time.Duration
+	MaxMessage      int64 // octets
+	LFOnly          bool
+	NoPipelining    bool
+	RetrConsuming   bool
+}
+
+// Resolve returns the mailboxes in the order of the configuration with all
+// defaults applied. The configuration must come from Load.
+func (c *Config) Resolve() []ResolvedMailbox {
+	all := make([]ResolvedMailbox, len(c.Mailboxes))
+	for i := range c.Mailboxes {
+		all[i] = c.resolve(&c.Mailboxes[i])
+	}
+	return all
+}
+
+func (c *Config) resolve(m *Mailbox) ResolvedMailbox {
+	key, h := c.hostOf(m)
+	security := cmp.Or(m.Security, h.Security, SecurityTLS)
+	address, _ := withPort(h.Address, security)
+	if key == "" {
+		key = address
+	}
+	return ResolvedMailbox{
+		Name:            m.Name,
+		HostKey:         key,
+		Address:         address,
+		User:            cmp.Or(m.User, m.Name),
+		Password:        m.secret,
+		Security:        security,
+		CAFile:          cmp.Or(m.CAFile, h.CAFile),
+		Delete:          cmp.Or(m.Delete, h.Delete, c.Poll.Delete),
+		Interval:        time.Duration(cmp.Or(m.Interval, h.Interval, c.Poll.Interval)),
+		Jitter:          float64(c.Poll.Jitter) / 100,
+		PerHost:         cmp.Or(h.PerHost, c.Poll.PerHost),
+		LoginsPerMinute: cmp.Or(h.LoginsPerMinute, c.Poll.LoginsPerMinute),
+		Window:          cmp.Or(m.Window, h.Window, c.Poll.Window),
+		BatchMessages:   cmp.Or(m.BatchMessages, h.BatchMessages, c.Poll.BatchMessages),
+		BatchSize:       int64(cmp.Or(m.BatchSize, h.BatchSize, c.Poll.BatchSize)),
+		BatchTime:       time.Duration(c.Poll.BatchTime),
+		MaxMessage:      int64(c.Message.MaxSize),
+		LFOnly:          h.LFOnly,
+		NoPipelining:    h.NoPipelining,
+		RetrConsuming:   h.RetrConsuming,
+	}
+}
+
+// hostOf returns the entry of "hosts" that m names, under its key; or, for a
+// mailbox that names a server itself, an entry with that address and no key.
+func (c *Config) hostOf(m *Mailbox) (string, Host) {
+	if h, ok := c.Hosts[m.Host]; ok {
+		h.Address = cmp.Or(h.Address, m.Host)
+		return m.Host, h
+	}
+	return "", Host{Address: m.Host}
+}
+
+// withPort completes "host" or "host:port" with the port that the security
+// implies: 995 for TLS from the first octet (RFC 8314 section 3.2), else 110.
+func withPort(address, security string) (string, *problem) {
+	host, port, err := splitAddress(address)
+	if err != nil {
+		return address, err
+	}
+	if port == "" {
+		port = "110"
+		if security == SecurityTLS {
+			port = "995"
+		}
+	}
+	return net.JoinHostPort(host, port), nil
+}

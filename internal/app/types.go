@@ -1,0 +1,170 @@
+package app
+
+import (
+	"io"
+	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// A Role is a part of the work that a process takes on.
+type Role string
+
+// The roles. A process without any named role takes all of them.
+const (
+	RolePoller  Role = "poller"  // fetch from mailboxes; any number of processes
+	RoleArchive Role = "archive" // own the ledger of each partition; one process
+	RoleIndex   Role = "index"   // follow the ledger and answer searches
+)
+
+// Roles returns all roles.
+func Roles() []Role { return []Role{RolePoller, RoleArchive, RoleIndex} }
+
+// A Console is where one run of the program shows what it does. The zero
+// Console shows nothing.
+type Console struct {
+	// Logs receives whole log lines, one per Write, from several goroutines.
+	Logs io.Writer
+	// Progress is told how far the work has come. It is called from several
+	// goroutines, must not block, and may be nil.
+	Progress func(Progress)
+}
+
+// A Phase names the work that a Progress is about.
+type Phase string
+
+// The phases.
+const (
+	PhaseDrain  Phase = "drain"  // Subject is a mailbox; Done and Total count messages
+	PhaseVerify Phase = "verify" // Subject is "partition N"; Done and Total count records
+	PhaseIndex  Phase = "index"  // Subject is "partition N"; Done and Total count records
+)
+
+// A Progress tells how far one piece of work has come.
+type Progress struct {
+	Phase   Phase
+	Subject string
+	Done    int64
+	Total   int64 // 0 while it is unknown
+	Octets  int64 // handled so far
+	// Finished says that no more will be told about this subject.
+	Finished bool
+}
+
+// A DrainResult is the outcome of one round over mailboxes.
+type DrainResult struct {
+	Mailboxes []DrainedMailbox `json:"mailboxes"`
+}
+
+// Failed counts the mailboxes that could not be drained.
+func (r DrainResult) Failed() int {
+	n := 0
+	for _, m := range r.Mailboxes {
+		if m.Error != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// A DrainedMailbox is the outcome of one mailbox; its counts are summed over
+// the sessions of the round.
+type DrainedMailbox struct {
+	Name     string        `json:"name"`
+	Sessions int           `json:"sessions"`
+	Listed   int           `json:"listed"` // messages on the server in the last listing
+	Fetched  int           `json:"fetched"`
+	Sealed   int           `json:"sealed"`
+	Deleted  int           `json:"deleted"`
+	Held     int           `json:"held"` // left on the server on purpose
+	Octets   int64         `json:"octets"`
+	Took     time.Duration `json:"took_ns"`
+	// Outcome is "ok" or the class of the error; Error and Hint are set if the
+	// mailbox failed.
+	Outcome string `json:"outcome"`
+	Error   string `json:"error,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// A StatusReport is the state of the archive and its mailboxes at one time.
+type StatusReport struct {
+	Time       time.Time         `json:"time"`
+	Mailboxes  []MailboxStatus   `json:"mailboxes"`
+	Partitions []PartitionStatus `json:"partitions"`
+	// Queue is nil when the queue was not asked, as when the archive is read
+	// offline.
+	Queue *QueueStatus `json:"queue,omitempty"`
+}
+
+// A MailboxStatus is what the archive knows of a mailbox; the last session is
+// taken from the ledger's drain events.
+type MailboxStatus struct {
+	Name        string    `json:"name"`
+	Host        string    `json:"host,omitempty"`
+	Configured  bool      `json:"configured"`            // false: in the archive only
+	Messages    uint64    `json:"messages"`              // deliveries sealed
+	Octets      uint64    `json:"octets"`                // their size
+	LastSession time.Time `json:"last_session,omitzero"` // end of the last session
+	LastSuccess time.Time `json:"last_success,omitzero"` // end of the last session with outcome "ok"
+	Outcome     string    `json:"outcome,omitempty"`
+	Error       string    `json:"error,omitempty"`
+	Listed      int       `json:"listed"` // of the last session
+	Held        int       `json:"held"`   // of the last session
+	NextDue     time.Time `json:"next_due,omitzero"`
+	Failures    int       `json:"failures"` // in a row
+}
+
+// A PartitionStatus is the state of one ledger and its views.
+type PartitionStatus struct {
+	Partition uint16 `json:"partition"`
+	Records   uint64 `json:"records"` // ledger size, in records
+	Segments  int    `json:"segments"`
+	Octets    int64  `json:"octets"`  // on disk
+	Catalog   uint64 `json:"catalog"` // position of the catalog
+	Index     uint64 `json:"index"`   // position of the index
+	Problem   string `json:"problem,omitempty"`
+}
+
+// A QueueStatus is what waits between pollers and archive.
+type QueueStatus struct {
+	Messages uint64 `json:"messages"`
+	Octets   uint64 `json:"octets"`
+}
+
+// A VerifyReport is the outcome of checking every record against the hashes of
+// the ledger, and every view against the ledger.
+type VerifyReport struct {
+	Started    time.Time           `json:"started"`
+	Ended      time.Time           `json:"ended"`
+	Partitions []VerifiedPartition `json:"partitions"`
+	Findings   []Finding           `json:"findings"`
+}
+
+// A VerifiedPartition counts what was checked in one partition.
+type VerifiedPartition struct {
+	Partition uint16 `json:"partition"`
+	Records   uint64 `json:"records"`
+	Messages  uint64 `json:"messages"`
+	Segments  int    `json:"segments"`
+	Octets    int64  `json:"octets"`
+	// Head is the hash that stands for the whole ledger, in hexadecimal.
+	Head string `json:"head,omitempty"`
+}
+
+// A Finding is one disagreement that verify met.
+type Finding struct {
+	Partition uint16 `json:"partition"`
+	// ID is the record that it is about; nil if it is about something else.
+	ID *mail.ID `json:"id,omitempty"`
+	// Where names the file, or the view: "catalog", "index".
+	Where   string `json:"where"`
+	Problem string `json:"problem"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// DemoOptions configure the demonstration.
+type DemoOptions struct {
+	Messages int    // sample messages to serve
+	Dir      string // where its archive is made; empty: a temporary directory, removed at the end
+	Wait     bool   // keep running until the context ends, instead of ending after the tour
+}
