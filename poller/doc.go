@@ -1,0 +1,50 @@
+// Package poller drains POP3 mailboxes into an archive and decides when.
+//
+// # Model
+//
+// A Mailbox is drained by sessions. One session is one POP3 connection under
+// one lease; it lists the mailbox, asks the archive which of the messages it
+// has sealed, fetches what is unknown, waits for seal receipts, deletes what
+// holds one, and ends. The archive's catalog is the only memory of what is
+// sealed: the poller keeps no list of messages of its own, so a crash, a lost
+// receipt or a wiped Store costs a download and never a mail.
+//
+// What the Store holds (type state) is the exception: messages that could not
+// be drained and when to try them again, what the server's LIST sizes mean, how
+// wide the next session may reach, and which deletions the last QUIT promised.
+// It is bounded, and every part of it can be learnt again.
+//
+// # Invariants
+//
+//  1. DELE is sent only with a pop3.Warrant, which takes a seal receipt whose
+//     fingerprint equals the bytes of this session, or whose header digest,
+//     UIDL and size equal what the server shows now.
+//  2. Whatever goes wrong, the connection is closed and neither RSET nor QUIT is
+//     sent: without QUIT the server deletes nothing (RFC 1939 section 6).
+//  3. Where the server may delete what was merely retrieved (RFC 2449 section
+//     6.7, EXPIRE 0), no QUIT is sent while a message retrieved in the session
+//     is without a receipt.
+//  4. A message shorter than announced is sealed as suspect and never deleted.
+//  5. The lease is checked at its source before the first DELE and before QUIT.
+//  6. Deletion is proven by absence from a later listing, not by the answer to
+//     QUIT. What is listed again after three acknowledged QUITs is left alone.
+//  7. One message that cannot be drained never stops the others: a message with
+//     a bad record is tried after those without one.
+//
+// # When things go badly
+//
+// Each failure has an Outcome, and each Outcome its way of backing off (see
+// delays). After a session that broke off, the next one fetches one message at
+// a time and half as many of them; after two, a single message per session, so
+// that a link which dies every few messages still makes progress. Clean sessions
+// widen it again.
+//
+// # Schedule
+//
+// A Poller holds any number of mailboxes in a heap of due times and starts a
+// goroutine only for a session. A mailbox that has more to drain goes to the end
+// of its host's queue after each session, so it yields to those that wait.
+// Sessions and logins are limited per host; refused credentials stop a mailbox
+// after three attempts, until its password changes, and pause a host on which
+// several mailboxes are refused.
+package poller

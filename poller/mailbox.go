@@ -1,0 +1,133 @@
+package poller
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller/pop3"
+)
+
+// A Policy tells what happens on the server to a message that is sealed.
+type Policy int
+
+// The policies.
+const (
+	DeleteSealed Policy = iota // delete after the seal; the default
+	KeepAll                    // delete nothing; needs a server with UIDL
+)
+
+// A SizePolicy tells what a server's LIST sizes are worth.
+type SizePolicy int
+
+// The size policies.
+const (
+	SizesLearned    SizePolicy = iota // learn it from what is delivered; the default
+	SizesUnreliable                   // believe no size; a message is suspect if its MIME structure has no end
+)
+
+// A Mailbox is a POP3 account to drain. Zero fields have the default named.
+type Mailbox struct {
+	Name string // unique among the mailboxes of an archive
+	Host string // host:port
+	User string
+	// Password returns the password as it is now. It is asked before each login,
+	// so a rotated secret is used by the next session.
+	Password func(ctx context.Context) (string, error)
+
+	Security    pop3.Security // pop3.TLS
+	TLS         *tls.Config   // as pop3.Dialer.TLS
+	Timeouts    pop3.Timeouts
+	Limits      pop3.Limits
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error) // nil is a net.Dialer
+
+	Interval time.Duration // from the end of a session to the next; 15 min
+	HostKey  string        // mailboxes of one key share the limits per host; Host without its port
+
+	Window        int           // RETRs outstanding; 32, at most 64
+	WindowOctets  int64         // their LIST octets; 16 MiB
+	BatchMessages int           // messages handled per session; 500, at most 10,000
+	BatchOctets   int64         // LIST octets fetched per session; 256 MiB
+	BatchTime     time.Duration // time budget of a session; 5 min
+	MaxMessage    int64         // octets of a message; larger ones stay on the server; 0 is 1 GiB
+	ReceiptWait   time.Duration // for receipts after the last RETR, within BatchTime; 60 s
+
+	Policy         Policy
+	Sizes          SizePolicy
+	LFOnly         bool // as pop3.Dialer.LFOnly
+	NoPipelining   bool // as pop3.Dialer.NoPipelining
+	RetrConsuming  bool // the server may delete or hide what was retrieved, as with EXPIRE 0
+	VerifyByDigest bool // fetch and compare what an earlier session sealed, where TOP would do
+}
+
+// Limits and defaults of a Mailbox.
+const (
+	DefaultInterval      = 15 * time.Minute
+	DefaultWindow        = 32
+	MaxWindow            = 64
+	DefaultWindowOctets  = 16 << 20
+	DefaultBatchMessages = 500
+	MaxBatchMessages     = 10_000
+	DefaultBatchOctets   = 256 << 20
+	DefaultBatchTime     = 5 * time.Minute
+	DefaultMaxMessage    = 1 << 30
+	DefaultReceiptWait   = time.Minute
+)
+
+// withDefaults returns m with its zero fields filled in.
+func (m Mailbox) withDefaults() Mailbox {
+	m.Interval = or(m.Interval, DefaultInterval)
+	m.Window = min(or(m.Window, DefaultWindow), MaxWindow)
+	m.WindowOctets = or(m.WindowOctets, DefaultWindowOctets)
+	m.BatchMessages = min(or(m.BatchMessages, DefaultBatchMessages), MaxBatchMessages)
+	m.BatchOctets = or(m.BatchOctets, DefaultBatchOctets)
+	m.BatchTime = or(m.BatchTime, DefaultBatchTime)
+	m.MaxMessage = or(m.MaxMessage, DefaultMaxMessage)
+	m.ReceiptWait = or(m.ReceiptWait, DefaultReceiptWait)
+	if m.NoPipelining {
+		m.Window = 1
+	}
+	if m.HostKey == "" {
+		m.HostKey = m.Host
+		if host, _, err := net.SplitHostPort(m.Host); err == nil {
+			m.HostKey = host
+		}
+	}
+	return m
+}
+
+// or returns v, or d if v is not positive.
+func or[T int | int64 | time.Duration](v, d T) T {
+	if v <= 0 {
+		return d
+	}
+	return v
+}
+
+// validate returns all faults of m at once.
+func (m Mailbox) validate() error {
+	var faults []error
+	fault := func(bad bool, what string) {
+		if bad {
+			faults = append(faults, mail.Errorf(mail.Invalid, "mailbox %q: %s", m.Name, what))
+		}
+	}
+	_, _, err := net.SplitHostPort(m.Host)
+	fault(m.Name == "", "has no name")
+	fault(err != nil, "host is not host:port")
+	fault(m.User == "", "has no user")
+	fault(m.Password == nil, "has no password")
+	fault(m.Policy != DeleteSealed && m.Policy != KeepAll, "unknown policy")
+	return errors.Join(faults...)
+}
+
+// dialer returns the protocol client for m.
+func (d *Drainer) dialer(m Mailbox) *pop3.Dialer {
+	return &pop3.Dialer{
+		Address: m.Host, Security: m.Security, TLS: m.TLS, Timeouts: m.Timeouts, Limits: m.Limits,
+		DialContext: m.DialContext, Logger: d.Logger, LFOnly: m.LFOnly, NoPipelining: m.NoPipelining,
+	}
+}
