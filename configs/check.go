@@ -46,7 +46,6 @@ func within[T cmp.Ordered](k *checking, key string, v, least, most T) {
 }
 
 const (
-	kib = Size(1) << 10
 	mib = Size(1) << 20
 	gib = Size(1) << 30
 	tib = Size(1) << 40
@@ -61,8 +60,6 @@ func (k *checking) values() {
 	c := k.config
 	within(k, "partitions", c.Partitions, 1, 1024)
 	within(k, "archive.segment_size", c.Archive.SegmentSize, mib, 4*gib)
-	within(k, "archive.inline_size", c.Archive.InlineSize, 64*kib, 64*mib)
-	within(k, "archive.min_free", c.Archive.MinFree, 0, tib)
 	within(k, "nats.max_store", c.NATS.MaxStore, 64*mib, 64*tib)
 	within(k, "nats.queue_bytes", c.NATS.QueueBytes, 16*mib, 64*tib)
 	within(k, "poll.interval", c.Poll.Interval, 10*second, 30*24*hour)
@@ -91,10 +88,6 @@ func (k *checking) archive() {
 	}
 	if fi, err := os.Stat(a.Dir); err == nil && !fi.IsDir() {
 		k.fault("archive.dir", quote(a.Dir)+" is not a directory", "name a directory on a local disk")
-	}
-	if a.InlineSize > a.SegmentSize {
-		k.fault("archive.inline_size", fmt.Sprintf("%s is more than archive.segment_size, %s", a.InlineSize, a.SegmentSize),
-			"lower inline_size")
 	}
 }
 

@@ -47,11 +47,7 @@ type Archive struct {
 	// Directory of ledger, catalog and index. In the container image it is /data.
 	Dir string `koanf:"dir" kind:"dir" default:"./mailkeep-data"`
 	// A segment of the ledger is sealed when it reaches this size.
-	SegmentSize Size `koanf:"segment_size" default:"256MiB"`
-	// The archive accepts nothing more when the file system has less free space.
-	MinFree Size `koanf:"min_free" default:"1GiB"`
-	// Messages above this size are cut into chunks instead of being held in memory.
-	InlineSize Size `koanf:"inline_size" default:"8MiB"`
+	SegmentSize Size `koanf:"segment_size" default:"64MiB"`
 }
 
 // NATS is the section "nats".

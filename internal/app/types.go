@@ -168,3 +168,22 @@ type DemoOptions struct {
 	Dir      string // where its archive is made; empty: a temporary directory, removed at the end
 	Wait     bool   // keep running until the context ends, instead of ending after the tour
 }
+
+// Attachments returns the parts of a message that a reader may want to save, in
+// the order of their appearance: attachments, nested messages, and inline parts
+// that have a file name. The n-th of them, from 1, is what "show --attachment n"
+// means.
+func Attachments(m *mail.Message) []mail.Part {
+	var parts []mail.Part
+	for _, p := range m.Parts {
+		switch p.Role {
+		case mail.RoleAttachment, mail.RoleNested:
+			parts = append(parts, p)
+		case mail.RoleInline:
+			if p.FileName != "" {
+				parts = append(parts, p)
+			}
+		}
+	}
+	return parts
+}
