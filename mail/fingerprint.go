@@ -1,98 +1,84 @@
 package mail
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"hash"
 )
 
-// A Fingerprinter takes the Fingerprint of a message that is written to it in
-// pieces of any size. The zero value is ready for use.
+// A Fingerprinter computes the Fingerprint of the bytes written to it, in one
+// pass and constant memory. The zero value is not usable; see NewFingerprinter.
+//
+// It is the one definition of where a header ends: at the first line that is
+// empty, where a line ends with LF, the CR before it counting to the line end.
+// Bytes without an empty line are header as a whole.
 type Fingerprinter struct {
 	all, header hash.Hash
 	size        int64
-	state       headerState
+
+	inBody  bool // the empty line was seen
+	midLine bool // the last octet of the header was not LF
+	heldCR  bool // a CR at the start of a line, which LF would make the empty line
 }
 
-// headerState is how much of the CR LF CR LF that ends a header was seen last.
-type headerState uint8
+// NewFingerprinter returns a Fingerprinter that has seen no bytes.
+func NewFingerprinter() *Fingerprinter {
+	return &Fingerprinter{all: sha256.New(), header: sha256.New()}
+}
 
-const (
-	lineStart headerState = iota // behind CR LF, or at the very start
-	inLine
-	afterCR
-	emptyCR // CR at the start of a line: held back from the header's hash
-	inBody
-)
+// FingerprintOf returns the fingerprint of b.
+func FingerprintOf(b []byte) Fingerprint {
+	f := NewFingerprinter()
+	f.Write(b)
+	return f.Sum()
+}
 
-// Write adds p to the message. It never fails.
+// Write takes the next bytes; it never fails.
 func (f *Fingerprinter) Write(p []byte) (int, error) {
-	if f.all == nil {
-		f.all, f.header = sha256.New(), sha256.New()
-	}
 	f.all.Write(p)
 	f.size += int64(len(p))
-	f.writeHeader(p)
+	for rest := p; len(rest) > 0 && !f.inBody; {
+		rest = f.line(rest)
+	}
 	return len(p), nil
 }
 
-func (f *Fingerprinter) writeHeader(p []byte) {
-	start := 0 // of the run that belongs to the header and is not hashed yet
-	for i, c := range p {
-		switch f.state {
-		case inBody:
-			return
-		case lineStart:
-			if c == '\r' {
-				f.header.Write(p[start:i])
-				f.state, start = emptyCR, i+1
-				continue
-			}
-			f.state = inLine
-		case emptyCR:
-			if c == '\n' {
-				f.state = inBody
-				return
-			}
-			f.header.Write([]byte{'\r'})
-			f.state = inLine
-			if c == '\r' {
-				f.state = afterCR
-			}
-		case afterCR:
-			f.state = inLine
-			if c == '\n' {
-				f.state = lineStart
-			} else if c == '\r' {
-				f.state = afterCR
-			}
-		case inLine:
-			if c == '\r' {
-				f.state = afterCR
-			}
+// line takes what p holds of one header line and returns what follows it.
+func (f *Fingerprinter) line(p []byte) []byte {
+	if !f.midLine {
+		switch {
+		case p[0] == '\n':
+			f.inBody, f.heldCR = true, false
+			return nil
+		case p[0] == '\r' && !f.heldCR:
+			f.heldCR = true
+			return p[1:]
 		}
+		f.release()
 	}
-	f.header.Write(p[start:])
+	end := bytes.IndexByte(p, '\n') + 1
+	f.midLine = end == 0
+	if f.midLine {
+		end = len(p)
+	}
+	f.header.Write(p[:end])
+	return p[end:]
 }
 
-// Sum returns the fingerprint of what was written. It ends the message: Write
-// must not be called after it.
-func (f *Fingerprinter) Sum() Fingerprint {
-	if f.all == nil {
-		f.all, f.header = sha256.New(), sha256.New()
-	}
-	if f.state == emptyCR {
+// release counts a CR that turned out not to belong to the empty line.
+func (f *Fingerprinter) release() {
+	if f.heldCR {
 		f.header.Write([]byte{'\r'})
-		f.state = inBody
+		f.heldCR = false
 	}
-	out := Fingerprint{Size: f.size}
-	f.all.Sum(out.Digest[:0])
-	f.header.Sum(out.Header[:0])
-	return out
 }
 
-// FingerprintOf returns the fingerprint of a whole message.
-func FingerprintOf(raw []byte) Fingerprint {
-	var f Fingerprinter
-	f.Write(raw)
-	return f.Sum()
+// Sum returns the fingerprint of all bytes written; nothing may be written
+// after it.
+func (f *Fingerprinter) Sum() Fingerprint {
+	f.release()
+	fp := Fingerprint{Size: f.size}
+	f.all.Sum(fp.Digest[:0])
+	f.header.Sum(fp.Header[:0])
+	return fp
 }
