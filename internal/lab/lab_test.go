@@ -19,3 +19,22 @@ func TestDovecotServesWhatWasDelivered(t *testing.T) {
 		t.Errorf("curl reads other bytes: %x", got)
 	}
 }
+
+func TestCeilingEmptiesWhatTheMixFills(t *testing.T) {
+	d := StartDovecot(t, "one", "two")
+	m := d.NewMaster(t, 1, 40, "one", "two")
+	for range 2 { // refilled once, so that hard links and UIDLs are proven to start over
+		d.Refill(t, m)
+		var octets int64
+		for _, box := range m.Boxes {
+			n, o, err := Ceiling(d.POP3, box)
+			if err != nil || n != 40 || d.Count(t, box) != 0 {
+				t.Fatalf("%s: %d messages, %v, %d left", box, n, err, d.Count(t, box))
+			}
+			octets += o
+		}
+		if octets <= m.Octets { // CR LF on the wire, LF on disk
+			t.Errorf("%d octets read of %d", octets, m.Octets)
+		}
+	}
+}
