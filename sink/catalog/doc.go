@@ -1,0 +1,50 @@
+// Package catalog is the view of one ledger that answers "is this sealed?": by
+// mailbox and unique-id for the poller, by digest for the sink, and by mailbox
+// for people who ask what was drained.
+//
+// # Model
+//
+// A Catalog follows the ledger of one partition. Its content is a pure function
+// of the records before its cursor: however they are cut into calls of Apply,
+// and whether they come from the sink that has just sealed them or from a scan
+// of the segments, the same entries result. Summary states that content as one
+// digest, so a rebuilt catalog can be compared with the one it replaces.
+//
+// The entries live in one bbolt file:
+//
+//	record   position -> what a receipt says of a message or reference
+//	message  digest -> position of the message that holds these bytes
+//	sealed   mailbox, digest -> position of the first delivery of these bytes;
+//	         mailbox, digest, suspect, UIDL -> position of exactly this delivery
+//	row      mailbox, UIDL, LIST size -> position of the latest sound delivery
+//	mailbox  name -> number, by order of appearance
+//	stats    number of mailbox -> counters
+//	drain    mailbox, position -> report of a session, its rows left out
+//	session  session -> position of its report
+//
+// A mailbox's name is arbitrary text and a UIDL arbitrary octets; either is
+// replaced by its SHA-256 in keys if it is longer than 1,000 octets.
+//
+// # What an answer may rest on
+//
+// An answer of Lookup lets a poller delete a message that it has not fetched in
+// this session, so a damaged page must never turn into one. Every path ends at a
+// record entry, which carries a checksum and is compared with what was asked;
+// whatever does not fit is mail.Corrupt, and so is a fault or a panic inside
+// bbolt, whose pages have no checksums. The remedy is always Reset: the catalog
+// is derived, the ledger is the truth.
+//
+// # Durability
+//
+// Nothing is synced while the catalog is open: a lost entry is read again from
+// the ledger. The price is that a power cut may leave any mixture of old and new
+// pages. A marker beside the file therefore says "open" with the boot id of the
+// kernel before the first page is written, and "closed" after a full sync. What
+// was open under another boot is not even looked at but removed; what was open
+// under the same boot lost its process only, so every page write(2) returned for
+// is there, and bbolt's own order of writes makes it consistent; it is checked.
+//
+// The free list is kept in the file. Without it bbolt rebuilds the list from all
+// pages at open, in a goroutine of its own in which a damaged page is a panic
+// that nobody can recover.
+package catalog
