@@ -1,0 +1,172 @@
+package app
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/mailkeep/mailkeep/internal/durable"
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// The layout of an archive's directory:
+//
+//	ARCHIVE                 what the archive is (Identity)
+//	ledger/0000/            the segments of partition 0: the truth
+//	catalog/0000.bolt       a view of it
+//	index/0000/             a view of it
+//	nats/                   the embedded server's store: transport
+//	run/                    control sockets of running processes
+const (
+	identityFile = "ARCHIVE"
+	ledgerDir    = "ledger"
+	catalogDir   = "catalog"
+	indexDir     = "index"
+	natsDir      = "nats"
+)
+
+// archiveFormat is the version of the layout and of the ledger's format.
+const archiveFormat = 1
+
+// An Identity names an archive for good. It is written once, when the archive
+// is made.
+type Identity struct {
+	Format     int       `json:"format"`
+	Archive    string    `json:"archive"` // random UUID
+	Partitions int       `json:"partitions"`
+	Created    time.Time `json:"created"`
+}
+
+// UUID returns the archive's UUID as octets.
+func (i Identity) UUID() (u [16]byte) {
+	b, err := hex.DecodeString(i.Archive[0:8] + i.Archive[9:13] + i.Archive[14:18] + i.Archive[19:23] + i.Archive[24:36])
+	if err == nil {
+		copy(u[:], b)
+	}
+	return u
+}
+
+// newUUID returns a random UUID (RFC 9562 section 5.4).
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:]) //nolint:errcheck // it never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+}
+
+// A directory is an archive's directory on disk.
+type directory struct {
+	Path     string
+	Identity Identity
+	root     *durable.Dir
+}
+
+// createDirectory opens the archive at path, and makes it, with the number of
+// partitions, if the directory is missing or empty.
+func createDirectory(path string, partitions int) (*directory, error) {
+	root, err := durable.MakeDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("make the archive's directory: %w", err)
+	}
+	d := &directory{Path: path, root: root}
+	err = d.load()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = d.found(partitions)
+	}
+	if err == nil && d.Identity.Partitions != partitions {
+		err = mail.WithHint(mail.Errorf(mail.Invalid, "the archive in %s has %d partitions, the configuration says %d", path, d.Identity.Partitions, partitions),
+			"set partitions: %d; the number is fixed when an archive is made", d.Identity.Partitions)
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return d, nil
+}
+
+// openDirectory opens the archive at path for reading; mail.NotFound if there
+// is none.
+func openDirectory(path string) (*directory, error) {
+	root, err := durable.OpenDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noArchive(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the archive's directory: %w", err)
+	}
+	d := &directory{Path: path, root: root}
+	if err := d.load(); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = noArchive(path)
+		}
+		return nil, errors.Join(err, root.Close())
+	}
+	return d, nil
+}
+
+func noArchive(path string) error {
+	return mail.WithHint(mail.Errorf(mail.NotFound, "there is no archive in %s", path),
+		"set archive.dir to the archive's directory; `mailkeep run` or `mailkeep drain --once` makes a new one")
+}
+
+func (d *directory) load() error {
+	b, err := durable.ReadFile(d.root, identityFile)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, &d.Identity); err != nil || len(d.Identity.Archive) != 36 || d.Identity.Partitions < 1 {
+		return mail.Errorf(mail.Corrupt, "%s is damaged: restore it from a copy", filepath.Join(d.Path, identityFile))
+	}
+	if d.Identity.Format != archiveFormat {
+		return mail.Errorf(mail.Invalid, "the archive in %s has format %d; this version of mailkeep reads format %d", d.Path, d.Identity.Format, archiveFormat)
+	}
+	return nil
+}
+
+// found writes the identity of a new archive. A ledger without an identity
+// means that the file was lost: it is not replaced.
+func (d *directory) found(partitions int) error {
+	if _, err := d.root.Stat(ledgerDir); err == nil {
+		return mail.WithHint(mail.Errorf(mail.Corrupt, "%s holds a ledger, but its file %s is missing", d.Path, identityFile),
+			"restore the file from a copy of the archive; it is never made anew beside a ledger")
+	}
+	d.Identity = Identity{Format: archiveFormat, Archive: newUUID(), Partitions: partitions, Created: time.Now().UTC().Truncate(time.Second)}
+	b, err := json.MarshalIndent(d.Identity, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(d.root, identityFile, append(b, '\n')); err != nil {
+		return fmt.Errorf("write the archive's identity: %w", err)
+	}
+	return nil
+}
+
+// ledger returns the file system of a partition's ledger.
+func (d *directory) ledger(p uint16) (durable.FS, error) {
+	return d.root.Sub(fmt.Sprintf("%s/%04d", ledgerDir, p))
+}
+
+func (d *directory) catalog(p uint16) string {
+	return filepath.Join(d.Path, catalogDir, fmt.Sprintf("%04d.bolt", p))
+}
+
+func (d *directory) index(p uint16) string {
+	return filepath.Join(d.Path, indexDir, fmt.Sprintf("%04d", p))
+}
+
+func (d *directory) nats() string { return filepath.Join(d.Path, natsDir) }
+
+// partitions returns the numbers of the archive's partitions.
+func (d *directory) partitions() []uint16 {
+	all := make([]uint16, d.Identity.Partitions)
+	for i := range all {
+		all[i] = uint16(i)
+	}
+	return all
+}
+
+func (d *directory) Close() error { return d.root.Close() }
