@@ -2,7 +2,9 @@ package poller
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -29,6 +31,10 @@ type Drainer struct {
 // DefaultGrace is the Grace of a Drainer and the StopGrace of Options.
 const DefaultGrace = 20 * time.Second
 
+// afterwards bounds what is still done when a session is over and its context
+// may be: report, save, release.
+const afterwards = 10 * time.Second
+
 // A Result is the outcome of one Drain.
 type Result struct {
 	Mailbox  string
@@ -36,9 +42,9 @@ type Result struct {
 	Listed   int   // messages in the last listing
 	Fetched  int   // this and the following: summed over the sessions
 	Sealed   int   // receipts held, those of earlier sessions included
-	Deleted  int   // DELE answered +OK and QUIT sent
-	Held     int   // of the last session: left on the server on purpose
+	Deleted  int   // DELE answered +OK, and QUIT sent
 	Octets   int64 // fetched
+	Held     int   // of the last session: left on the server on purpose
 	Last     mail.Drain
 	Outcome  Outcome
 	Err      error // what ended the last session; nil if Outcome is "ok"
@@ -51,11 +57,315 @@ type Result struct {
 	Took       time.Duration
 }
 
+func (d *Drainer) logger() *slog.Logger {
+	if d.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return d.Logger
+}
+
+func (d *Drainer) grace() time.Duration { return or(d.Grace, DefaultGrace) }
+
 // Drain holds sessions until the mailbox is empty, nothing more can be done, or
-// the slice is used. When ctx is done, no further message is fetched, what is
+// the slice is used. After a session that failed it returns: when to come back is
+// for the caller to decide. When ctx is done, no further message is fetched, what is
 // sealed is committed, and the session ends within Grace.
 //
 // The error is that of Result.Err. Its Outcome is given by OutcomeOf.
 func (d *Drainer) Drain(ctx context.Context, m Mailbox) (Result, error) {
-	return Result{}, nil
+	started := time.Now()
+	m = m.withDefaults()
+	res := Result{Mailbox: m.Name}
+	err := m.validate()
+	if err == nil {
+		err = d.drainLeased(ctx, m, &res)
+	}
+	res.Err, res.Outcome, res.Took = err, OutcomeOf(err), time.Since(started)
+	return res, err
+}
+
+// drainLeased holds the sessions under one lease.
+func (d *Drainer) drainLeased(ctx context.Context, m Mailbox, res *Result) error {
+	lease, err := d.Leaser.Lease(ctx, m.Name)
+	if err != nil {
+		outcome := OutcomeArchive
+		if mail.KindOf(err) == mail.InUse {
+			outcome = OutcomeBusy
+		}
+		return failed(outcome, mail.Errorf(mail.KindOf(err), "lease the mailbox: %w", err))
+	}
+	defer d.release(ctx, m, lease)
+	hard, end := d.extend(ctx, lease)
+	defer end()
+	early, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(hard, cancel)()
+
+	keeper := d.load(early, m.Name)
+	for {
+		err = d.hold(early, hard, m, keeper, lease, res)
+		res.More = res.More && ctx.Err() == nil
+		if err != nil || !res.More || d.Sessions > 0 && res.Sessions >= d.Sessions || !pause(early, res.LoginDelay) {
+			return err
+		}
+	}
+}
+
+// pause waits for d and reports whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// extend returns a context that outlives ctx by the grace period and ends at
+// once when the lease is lost. The function returned ends it and waits.
+func (d *Drainer) extend(ctx context.Context, lease Lease) (context.Context, func()) {
+	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		done := ctx.Done()
+		var grace <-chan time.Time
+		for {
+			select {
+			case <-done:
+				done = nil
+				grace = time.After(d.grace())
+			case <-grace:
+				cancel(failed(OutcomeStopped, context.Cause(ctx)))
+				return
+			case <-lease.Lost():
+				cancel(errLeaseLost)
+				return
+			case <-hard.Done():
+				return
+			}
+		}
+	})
+	return hard, func() {
+		cancel(context.Canceled)
+		watch.Wait()
+	}
+}
+
+// release gives the lease back, even where ctx is done.
+func (d *Drainer) release(ctx context.Context, m Mailbox, lease Lease) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	if err := lease.Release(ctx); err != nil {
+		d.logger().LogAttrs(ctx, slog.LevelWarn, "the lease was not released; it will expire",
+			slog.String("mailbox", m.Name), slog.Any("error", err))
+	}
+}
+
+// hold holds one session and draws its conclusions.
+func (d *Drainer) hold(early, hard context.Context, m Mailbox, keeper *keeper, lease Lease, res *Result) error {
+	res.More = false
+	if err := d.settleReports(early, m.Name, keeper); err != nil {
+		return err
+	}
+	s := d.newSession(m, keeper.state, lease, early.Done())
+	err := s.run(early, hard)
+	s.learn(err)
+	s.enter(PhaseDone)
+	if s.loggedIn() {
+		s.tell(hard)
+		keeper.save(hard)
+		s.addTo(res)
+	} else {
+		s.note(res)
+	}
+	s.logEnd(hard, err)
+	return err
+}
+
+// note keeps what a session without login leaves.
+func (s *session) note(res *Result) {
+	res.Last = s.report
+	res.Listed, res.Held = 0, 0
+}
+
+// addTo sums the session into res.
+func (s *session) addTo(res *Result) {
+	res.Sessions++
+	res.Listed, res.Held = s.report.Listed, s.report.Held
+	res.Fetched += s.report.Fetched
+	res.Sealed += s.report.Sealed
+	if s.report.Quit != mail.QuitNone {
+		res.Deleted += s.report.Deleted
+	}
+	res.Octets += s.octets
+	res.Last = s.report
+	res.More = s.more()
+	res.LoginDelay = s.tx.Capabilities().LoginDelay
+}
+
+// more reports whether another session is worth while: something is left and
+// this one brought the mailbox forward, or a server that shows its messages in
+// portions may show the next.
+func (s *session) more() bool {
+	if !s.progressed() {
+		return false
+	}
+	switch Outcome(s.report.Outcome) {
+	case OutcomeOK, OutcomeTemp, OutcomeProtocol, OutcomeRate:
+	default:
+		return false
+	}
+	undone := s.plan.left > 0 || s.report.Outcome != string(OutcomeOK)
+	for _, m := range s.plan.fetch {
+		undone = undone || m.sealed && !m.deleted && !s.keep()
+	}
+	return undone || s.consuming && s.report.Deleted > 0
+}
+
+// progressed reports whether the session brought the mailbox forward.
+func (s *session) progressed() bool {
+	return s.sealedNew > 0 || s.gone > 0 || s.back == 0 && s.report.Deleted > 0 && s.report.Quit != mail.QuitNone
+}
+
+// learn sets the reach of the next session by how this one ended.
+func (s *session) learn(err error) {
+	if !s.loggedIn() {
+		return
+	}
+	st := s.st
+	switch OutcomeOf(err) {
+	case OutcomeTemp, OutcomeProtocol:
+		if s.report.Quit == mail.QuitRefused {
+			return
+		}
+		st.Bad++
+		st.Window = 1
+		st.Messages = max(1, s.budget/2)
+		if st.Bad >= 2 {
+			st.Messages = 1
+		}
+	case OutcomeOK:
+		st.Bad = 0
+		st.Window = s.window
+		st.Messages = 2 * s.budget
+		if st.Messages >= s.m.BatchMessages {
+			st.Messages = 0
+		}
+	}
+}
+
+// tell leaves the session's event in the ledger, or keeps it for later.
+func (s *session) tell(ctx context.Context) {
+	s.report.Held = s.plan.held + s.heldBack()
+	s.report.Rows = s.rows()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	err := s.d.Archive.Report(ctx, s.m.Name, mail.Event{Type: mail.EventDrain, Drain: &s.report})
+	if err == nil {
+		return
+	}
+	dropped := s.st.owe(s.report)
+	s.log.LogAttrs(ctx, slog.LevelWarn, "the session's event is kept for later", slog.Any("error", err), slog.Int("dropped", dropped))
+}
+
+// heldBack counts what this session found reason to leave on the server.
+func (s *session) heldBack() int {
+	n := 0
+	for _, m := range s.plan.fetch {
+		if m.refusal || m.fetched && m.suspect != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// rows tells the fate of each message that the session handled.
+func (s *session) rows() []mail.DrainRow {
+	var rows []mail.DrainRow
+	for _, list := range [][]*message{s.plan.known, s.plan.fetch} {
+		for _, m := range list {
+			r := mail.DrainRow{Number: m.number, UIDL: mail.Octets(m.uidl), Size: m.size, Deleted: m.deleted, Why: m.why}
+			if m.sealed || m.answered && m.answer == nil {
+				r.ID = new(m.receipt.ID)
+			}
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// logEnd leaves one line per session.
+func (s *session) logEnd(ctx context.Context, err error) {
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String("outcome", s.report.Outcome), slog.Int("listed", s.report.Listed), slog.Int("fetched", s.report.Fetched),
+		slog.Int("sealed", s.report.Sealed), slog.Int("deleted", s.report.Deleted), slog.Int("held", s.report.Held),
+		slog.String("quit", string(s.report.Quit)), slog.Duration("took", s.report.Ended.Sub(s.report.Started)),
+	}
+	if err != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.Any("error", err))
+	}
+	s.log.LogAttrs(ctx, level, "session ended", attrs...)
+}
+
+// A keeper keeps a mailbox's state between sessions and in the Store.
+type keeper struct {
+	d       *Drainer
+	mailbox string
+	state   *state
+	rev     uint64
+	lost    bool // the Store cannot be relied on: nothing is saved
+}
+
+// load reads the state. Where it cannot be read, the mailbox is drained without:
+// the state is there to spare retries.
+func (d *Drainer) load(ctx context.Context, mailbox string) *keeper {
+	k := &keeper{d: d, mailbox: mailbox}
+	data, rev, err := d.Store.Load(ctx, mailbox)
+	ok := true
+	if k.state, ok = parseState(data); !ok {
+		err = errors.New("it is not a state of this version")
+	} else if err != nil {
+		k.lost = true
+	}
+	k.rev = rev
+	if err != nil {
+		d.logger().LogAttrs(ctx, slog.LevelWarn, "a mailbox's state is lost, which costs retries",
+			slog.String("mailbox", mailbox), slog.Any("error", err))
+	}
+	return k
+}
+
+// save writes the state, even where ctx is done.
+func (k *keeper) save(ctx context.Context) {
+	if k.lost {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	data, err := k.state.encode()
+	if err == nil {
+		k.rev, err = k.d.Store.Save(ctx, k.mailbox, data, k.rev)
+	}
+	if err != nil {
+		k.lost = true
+		k.d.logger().LogAttrs(ctx, slog.LevelWarn, "a mailbox's state was not saved, which costs retries",
+			slog.String("mailbox", k.mailbox), slog.Any("error", err))
+	}
+}
+
+// settleReports delivers the events that earlier sessions could not. While that
+// fails the archive is not there, and there is no point in connecting.
+func (d *Drainer) settleReports(ctx context.Context, mailbox string, k *keeper) error {
+	for len(k.state.Reports) > 0 {
+		e := mail.Event{Type: mail.EventDrain, Drain: &k.state.Reports[0]}
+		if err := d.Archive.Report(ctx, mailbox, e); err != nil {
+			return failed(OutcomeArchive, mail.Errorf(mail.KindOf(err), "report an earlier session: %w", err))
+		}
+		k.state.Reports = k.state.Reports[1:]
+	}
+	return nil
 }

@@ -2,8 +2,13 @@ package poller
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"log/slog"
+	"sync"
 	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
 )
 
 // Options configure a Poller. Zero fields have the default named.
@@ -24,6 +29,13 @@ type Options struct {
 	Observer Observer     // may be nil
 	Worker   string       // names this process in captures and events
 }
+
+// Defaults of Options.
+const (
+	DefaultMaxSessions     = 32
+	DefaultPerHost         = 4
+	DefaultLoginsPerMinute = 30
+)
 
 // A MailboxStatus is what a Poller knows of a mailbox.
 type MailboxStatus struct {
@@ -47,18 +59,243 @@ type MailboxStatus struct {
 }
 
 // A Poller drains mailboxes on a schedule.
-type Poller struct{}
+type Poller struct {
+	o        Options
+	drainer  *Drainer
+	accounts []*account
+	byName   map[string]*account
+	tickets  chan *ticket  // to the schedule of Run
+	turn     chan struct{} // held by the one schedule that is active
+
+	mu     sync.Mutex    // guards what follows, and account.status
+	active chan struct{} // closed when Run ends; nil while it is not running
+}
 
 // New returns a Poller, or an error that names every fault of the options.
-func New(o Options) (*Poller, error) { return nil, nil }
+func New(o Options) (*Poller, error) {
+	if o.Archive == nil || o.Leaser == nil || o.Store == nil {
+		return nil, mail.Errorf(mail.Invalid, "a poller needs an archive, a leaser and a store")
+	}
+	if o.MaxSessions <= 0 {
+		o.MaxSessions = DefaultMaxSessions
+	}
+	if o.PerHost <= 0 {
+		o.PerHost = DefaultPerHost
+	}
+	if o.LoginsPerMinute <= 0 {
+		o.LoginsPerMinute = DefaultLoginsPerMinute
+	}
+	p := &Poller{
+		o: o, byName: make(map[string]*account), tickets: make(chan *ticket), turn: make(chan struct{}, 1),
+		drainer: &Drainer{
+			Archive: o.Archive, Leaser: o.Leaser, Store: o.Store, Logger: o.Logger, Observer: o.Observer,
+			Worker: o.Worker, Sessions: 1, Grace: o.StopGrace,
+		},
+	}
+	return p, p.addMailboxes()
+}
+
+// addMailboxes makes the accounts and their hosts.
+func (p *Poller) addMailboxes() error {
+	key := make([]byte, 32)
+	rand.Read(key)
+	hosts := make(map[string]*host)
+	var faults []error
+	for _, m := range p.o.Mailboxes {
+		m = m.withDefaults()
+		faults = append(faults, m.validate())
+		if p.byName[m.Name] != nil {
+			faults = append(faults, mail.Errorf(mail.Invalid, "mailbox %q is named twice", m.Name))
+			continue
+		}
+		if hosts[m.HostKey] == nil {
+			hosts[m.HostKey] = newHost(p.o.PerHost, p.o.LoginsPerMinute)
+		}
+		a := &account{mailbox: m, host: hosts[m.HostKey], breaker: breaker{key: key}, index: -1}
+		a.status.Name = m.Name
+		p.accounts = append(p.accounts, a)
+		p.byName[m.Name] = a
+	}
+	return errors.Join(faults...)
+}
 
 // Run polls until ctx is done. Then it starts no session, and returns nil when
-// those in flight have ended, StopGrace later at most.
-func (p *Poller) Run(ctx context.Context) error { return nil }
+// those in flight have ended, StopGrace later at most. The first polls of a
+// host's mailboxes are spread at the pace of its logins.
+func (p *Poller) Run(ctx context.Context) error {
+	select {
+	case p.turn <- struct{}{}:
+	default:
+		return mail.Errorf(mail.InUse, "the poller is running already")
+	}
+	defer func() { <-p.turn }()
+	defer p.activate()()
+	sch := p.newSchedule()
+	now := time.Now()
+	placed := make(map[*host]time.Duration)
+	for _, a := range p.accounts {
+		at := placed[a.host]
+		sch.plan(a, now.Add(at%a.mailbox.Interval))
+		placed[a.host] = at + a.host.pace
+	}
+	sch.loop(ctx, false)
+	return nil
+}
+
+// activate opens the door to tickets, and returns how to close it.
+func (p *Poller) activate() func() {
+	active := make(chan struct{})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.active = active
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.active = nil
+		close(active)
+	}
+}
 
 // Once drains the named mailboxes, or all, until each is empty or cannot go on,
-// and returns their results in the order of the names.
-func (p *Poller) Once(ctx context.Context, names ...string) ([]Result, error) { return nil, nil }
+// and returns their results in the order of the names. While Run is active it
+// drains them ahead of their time, within the limits of Run. The error says that
+// the round did not take place or was cut off; how each mailbox fared is in its
+// result.
+func (p *Poller) Once(ctx context.Context, names ...string) ([]Result, error) {
+	tickets, err := p.issue(names)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	active := p.active
+	p.mu.Unlock()
+	if active != nil {
+		return p.ask(ctx, active, tickets)
+	}
+	select {
+	case p.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-p.turn }()
+	sch := p.newSchedule()
+	for _, t := range tickets {
+		sch.admit(t)
+	}
+	sch.loop(ctx, true)
+	return results(tickets), context.Cause(ctx)
+}
+
+// ask hands tickets to the schedule of Run and waits until they are settled.
+func (p *Poller) ask(ctx context.Context, active <-chan struct{}, tickets []*ticket) ([]Result, error) {
+	stopped := mail.Errorf(mail.Temporary, "the poller has stopped")
+	for _, t := range tickets {
+		select {
+		case p.tickets <- t:
+		case <-active:
+			return nil, stopped
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	for _, t := range tickets {
+		select {
+		case <-t.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return results(tickets), nil
+}
+
+// issue makes the tickets for names, or for all mailboxes.
+func (p *Poller) issue(names []string) ([]*ticket, error) {
+	var tickets []*ticket
+	var faults []error
+	for _, name := range names {
+		a := p.byName[name]
+		if a == nil {
+			faults = append(faults, mail.Errorf(mail.NotFound, "no mailbox is named %q", name))
+			continue
+		}
+		tickets = append(tickets, newTicket(a))
+	}
+	if len(names) == 0 {
+		for _, a := range p.accounts {
+			tickets = append(tickets, newTicket(a))
+		}
+	}
+	return tickets, errors.Join(faults...)
+}
+
+func newTicket(a *account) *ticket {
+	return &ticket{of: a, result: Result{Mailbox: a.mailbox.Name}, done: make(chan struct{})}
+}
+
+func results(tickets []*ticket) []Result {
+	rs := make([]Result, len(tickets))
+	for i, t := range tickets {
+		rs[i] = t.result
+	}
+	return rs
+}
+
+// poll is a worker's task: one session of a, if its password may be tried. It
+// reports whether the server was asked for.
+func (p *Poller) poll(ctx context.Context, a *account) (res Result, dialed bool) {
+	m := a.mailbox
+	password, err := m.Password(ctx)
+	if err != nil {
+		err = failed(OutcomePerm, mail.WithHint(mail.Errorf(mail.KindOf(err), "read the password: %w", err),
+			"check the secret that the configuration names for mailbox %q", m.Name))
+		return Result{Mailbox: m.Name, Outcome: OutcomePerm, Err: err}, false
+	}
+	if !a.breaker.admit(password) {
+		return Result{Mailbox: m.Name, Outcome: OutcomeCredentials, Err: errBlocked}, false
+	}
+	m.Password = func(context.Context) (string, error) { return password, nil }
+	res, _ = p.drainer.Drain(ctx, m)
+	a.breaker.record(res)
+	return res, true
+}
 
 // Status returns the state of each mailbox in the order of Options.Mailboxes.
-func (p *Poller) Status() []MailboxStatus { return nil }
+func (p *Poller) Status() []MailboxStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]MailboxStatus, len(p.accounts))
+	for i, a := range p.accounts {
+		all[i] = a.status
+	}
+	return all
+}
+
+func (p *Poller) setDue(a *account) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a.status.NextDue = a.due
+}
+
+func (p *Poller) setStarted(a *account, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a.status.LastStart, a.status.Running = now, true
+}
+
+func (p *Poller) setEnded(a *account, r Result, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := &a.status
+	s.LastEnd, s.Running, s.Outcome, s.Failures = now, false, r.Outcome, a.failures
+	s.Error, s.Hint = "", ""
+	if r.Err != nil {
+		s.Error, s.Hint = bounded(r.Err.Error()), mail.HintOf(r.Err)
+	}
+	s.Blocked = a.breaker.open()
+	if r.Sessions > 0 {
+		s.Listed, s.Held = r.Listed, r.Held
+	}
+	s.Fetched += r.Fetched
+	s.Sealed += r.Sealed
+	s.Deleted += r.Deleted
+}

@@ -1,0 +1,47 @@
+package poller
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// A delay bounds the wait after a failure: between floor and ceiling, where the
+// ceiling doubles with each failure in a row up to most. The whole range is
+// jittered, so that mailboxes which failed together do not return together.
+type delay struct{ floor, most time.Duration }
+
+// delays holds one entry per outcome that is waited for. The floor of a minute
+// is for servers that keep a mailbox locked for a while after a broken session.
+var delays = map[Outcome]delay{
+	OutcomeBusy:        {time.Minute, 15 * time.Minute},
+	OutcomeRate:        {time.Minute, time.Hour},
+	OutcomeTemp:        {time.Minute, 30 * time.Minute},
+	OutcomeProtocol:    {time.Minute, time.Hour},
+	OutcomeArchive:     {30 * time.Second, 10 * time.Minute},
+	OutcomePerm:        {time.Hour, 24 * time.Hour},
+	OutcomeCredentials: {time.Hour, 2 * time.Hour},
+	OutcomeStopped:     {time.Minute, time.Minute},
+}
+
+// backoff returns how long to wait after the given number of failures in a row
+// (at least 1), the last of which had the outcome o.
+func backoff(o Outcome, failures int) time.Duration {
+	d, ok := delays[o]
+	if !ok {
+		d = delays[OutcomeTemp]
+	}
+	ceiling := min(d.floor<<min(max(failures, 1), 16), d.most)
+	if ceiling <= d.floor {
+		return d.floor
+	}
+	return d.floor + rand.N(ceiling-d.floor)
+}
+
+// jittered returns d, give or take a tenth.
+func jittered(d time.Duration) time.Duration {
+	tenth := d / 10
+	if tenth <= 0 {
+		return d
+	}
+	return d - tenth + rand.N(2*tenth)
+}

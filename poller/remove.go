@@ -1,0 +1,105 @@
+package poller
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller/pop3"
+)
+
+// checkLease asks whether the mailbox is still this session's: another session
+// might have fetched and sealed what this one is about to commit, and must not
+// find it half gone.
+func (s *session) checkLease(ctx context.Context) error {
+	select {
+	case <-s.lease.Lost():
+		return errLeaseLost
+	default:
+	}
+	if err := s.lease.Check(ctx); err != nil {
+		return failed(OutcomeBusy, mail.Errorf(mail.InUse, "check the lease: %w", err))
+	}
+	return nil
+}
+
+// errLeaseLost ends a session whose lease went to another.
+var errLeaseLost = failed(OutcomeBusy, mail.Errorf(mail.InUse, "the lease of the mailbox is lost"))
+
+// remove sends DELE for what holds a warrant.
+func (s *session) remove(ctx context.Context) error {
+	doomed := s.doomed()
+	if len(doomed) == 0 {
+		return nil
+	}
+	if err := s.checkLease(ctx); err != nil {
+		return err
+	}
+	warrants := make([]pop3.Warrant, len(doomed))
+	for i, m := range doomed {
+		warrants[i] = m.warrant
+	}
+	answers, err := s.tx.Delete(ctx, warrants)
+	if err != nil {
+		return err
+	}
+	for i, m := range doomed {
+		if answers[i] != nil {
+			m.why = bounded("DELE: " + answers[i].Error())
+			s.st.undeleted(m.key(), time.Now())
+			continue
+		}
+		m.deleted = true
+		s.report.Deleted++
+	}
+	return nil
+}
+
+// doomed returns the messages to delete.
+func (s *session) doomed() []*message {
+	if s.keep() {
+		return nil
+	}
+	var doomed []*message
+	for _, list := range [][]*message{s.plan.known, s.plan.fetch} {
+		for _, m := range list {
+			if m.sealed {
+				doomed = append(doomed, m)
+			}
+		}
+	}
+	return doomed
+}
+
+// quit ends the session. Its answer is kept, and believed no further than the
+// next listing bears out.
+func (s *session) quit(ctx context.Context) error {
+	if err := s.checkLease(ctx); err != nil {
+		return err
+	}
+	answer, err := s.tx.Quit(ctx)
+	s.report.Quit = answer
+	switch answer {
+	case mail.QuitAcked:
+		s.st.commit(s.deletedKeys())
+		return nil
+	case mail.QuitRefused:
+		s.log.LogAttrs(ctx, slog.LevelWarn, "QUIT was refused; what is left is deleted by a later session", slog.Any("error", err))
+	}
+	if err == nil {
+		err = mail.Errorf(mail.Temporary, "QUIT %s", answer)
+	}
+	return failed(OutcomeTemp, err)
+}
+
+// deletedKeys returns the keys of what was deleted.
+func (s *session) deletedKeys() []rowKey {
+	var keys []rowKey
+	for _, m := range s.doomed() {
+		if m.deleted {
+			keys = append(keys, m.key())
+		}
+	}
+	return keys
+}

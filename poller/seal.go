@@ -1,0 +1,180 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+const (
+	// noopEvery keeps an idle session alive while receipts are awaited; servers
+	// are known to close after less than the 10 minutes of RFC 1939 section 3.
+	noopEvery = 30 * time.Second
+	// leastWait is what receipts get even where the time budget is used up.
+	leastWait = 5 * time.Second
+	// roomWait is how long a full pipeline may stand still.
+	roomWait = 30 * time.Second
+)
+
+// poll takes the answers that are there.
+func (s *session) poll() {
+	for {
+		select {
+		case a := <-s.pending.answers:
+			s.settle(a)
+		default:
+			return
+		}
+	}
+}
+
+// waitForRoom waits for one answer. If none comes the archive is too slow.
+func (s *session) waitForRoom(ctx context.Context) {
+	slow := time.NewTimer(roomWait)
+	defer slow.Stop()
+	select {
+	case a := <-s.pending.answers:
+		s.settle(a)
+	case <-slow.C:
+		s.archiveTrouble(mail.Errorf(mail.Temporary, "no receipt within %s, with %d messages under way", roomWait, s.pending.count))
+	case <-s.stop:
+		s.trouble = failed(OutcomeStopped, context.Canceled)
+	case <-ctx.Done():
+		s.trouble = context.Cause(ctx)
+	}
+}
+
+// settle takes one answer; what it means for the message is judged at the end.
+func (s *session) settle(a answer) {
+	m := a.message
+	s.pending.taken(a)
+	m.answered, m.receipt, m.answer = true, a.receipt, a.err
+	switch kind := mail.KindOf(a.err); {
+	case a.err == nil:
+		if m.suspect == "" && m.receipt.Covers(s.m.Name, m.got.Fingerprint()) == nil {
+			s.report.Sealed++
+		}
+	case kind == mail.Invalid, kind == mail.Corrupt:
+	case errors.Is(a.err, context.Canceled), errors.Is(a.err, context.DeadlineExceeded):
+	default:
+		s.archiveTrouble(mail.Errorf(kind, "seal a message: %w", a.err))
+	}
+}
+
+// collect waits for the receipts under way, not longer than the session's budget
+// allows. On a sound connection it sends NOOP now and then; its error means that
+// the connection is lost.
+func (s *session) collect(ctx context.Context, broken bool) error {
+	s.enter(PhaseSeal)
+	limit := s.receiptLimit(broken)
+	deadline := time.NewTimer(time.Until(limit))
+	defer deadline.Stop()
+	noop := time.NewTicker(noopEvery)
+	defer noop.Stop()
+	stop := s.stop
+	for s.pending.count > 0 {
+		select {
+		case a := <-s.pending.answers:
+			s.settle(a)
+			s.progress()
+		case <-noop.C:
+			if broken {
+				continue
+			}
+			if err := s.tx.Noop(ctx); err != nil {
+				return err
+			}
+		case <-stop:
+			stop = nil
+			deadline.Reset(min(time.Until(limit), s.d.grace()/2))
+		case <-deadline.C:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// receiptLimit is until when receipts are awaited.
+func (s *session) receiptLimit(broken bool) time.Time {
+	if broken {
+		return time.Now().Add(leastWait)
+	}
+	rest := time.Until(s.report.Started.Add(s.m.BatchTime))
+	return time.Now().Add(min(s.m.ReceiptWait, max(rest, leastWait)))
+}
+
+// drainLate ends the waiting: the context of the receipts is done. Answers that
+// came at the last moment count.
+func (s *session) drainLate() {
+	s.pending.waiters.Wait()
+	s.poll()
+}
+
+// judge turns receipts into warrants, and their lack into records.
+func (s *session) judge() {
+	s.confirmRefusals()
+	missing := 0
+	for _, m := range s.plan.fetch {
+		if !m.fetched {
+			continue
+		}
+		switch {
+		case m.answer != nil:
+			missing++
+			m.why = bounded("no receipt: " + m.answer.Error())
+			s.unanswered(m)
+		case m.suspect != "":
+			m.why = m.suspect
+			s.st.strike(m.key(), short, time.Now())
+			s.log.Warn("a message is shorter than announced; it is sealed as suspect and stays on the server",
+				slog.Int("number", m.number), slog.String("reason", m.suspect), slog.String("record", m.receipt.ID.String()))
+		default:
+			s.accept(m)
+		}
+	}
+	if missing > 0 && s.trouble == nil {
+		s.archiveTrouble(mail.Errorf(mail.Temporary, "%d messages have no seal receipt", missing))
+	}
+}
+
+// unanswered records a message that was handed over and not sealed.
+func (s *session) unanswered(m *message) {
+	switch mail.KindOf(m.answer) {
+	case mail.Invalid, mail.Corrupt:
+		s.st.strike(m.key(), refused, time.Now())
+		s.log.Error("the archive refuses a message", slog.Int("number", m.number), slog.Any("error", m.answer))
+	default:
+		if s.report.Sealed > 0 {
+			// The archive works, so it may be this message.
+			s.st.strike(m.key(), unsealed, time.Now())
+		}
+	}
+}
+
+// accept asks for the warrant that a receipt earns. A receipt for other bytes
+// than those fetched is the archive contradicting the server: an alarm.
+func (s *session) accept(m *message) {
+	w, err := s.tx.WarrantFetched(s.m.Name, m.got, m.receipt)
+	if err != nil {
+		m.why = bounded("receipt: " + err.Error())
+		s.st.strike(m.key(), refused, time.Now())
+		s.log.Error("a receipt does not match what the server sent; the message stays on the server",
+			slog.Int("number", m.number), slog.Any("error", err))
+		s.archiveTrouble(mail.WithHint(mail.Errorf(mail.Corrupt, "receipt for message %d: %w", m.number, err),
+			"the archive sealed other bytes than the server sent: run mailkeep verify"))
+		return
+	}
+	m.warrant, m.sealed = w, true
+	if !m.receipt.Duplicate {
+		s.sealedNew++
+	}
+	s.st.absolve(m.key())
+	if s.keep() && !m.unique {
+		s.st.strike(m.key(), kept, time.Now())
+	}
+}

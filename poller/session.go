@@ -1,0 +1,304 @@
+package poller
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller/pop3"
+)
+
+// A session is one POP3 connection and what it does. It is used by one
+// goroutine; only receipts wait elsewhere.
+type session struct {
+	d     *Drainer
+	m     Mailbox
+	st    *state
+	lease Lease
+	log   *slog.Logger
+	stop  <-chan struct{} // closed when no further message is to be fetched
+
+	tx          *pop3.Transaction
+	budget      int   // messages
+	octetBudget int64 // LIST octets to fetch
+	fetchUntil  time.Time
+	consuming   bool // the server may delete what was merely retrieved
+
+	plan     plan
+	byNumber map[int]*message // the messages of plan
+	pending  *receipts
+	window   int
+
+	report    mail.Drain
+	sealedNew int // receipts of this session that are not duplicates
+	gone      int // what the last QUIT promised to delete and is gone
+	back      int // and what is still there
+	refusals  []*message
+	phase     Phase
+	octets    int64
+
+	// trouble is why the session fetches no more although the connection is
+	// sound: what is sealed may still be deleted.
+	trouble error
+}
+
+// newSession prepares a session under the lease.
+func (d *Drainer) newSession(m Mailbox, st *state, lease Lease, stop <-chan struct{}) *session {
+	now := time.Now()
+	id := now.UTC().Format("20060102T150405") + "-" + rand.Text()[:10]
+	s := &session{
+		d: d, m: m, st: st, lease: lease, stop: stop, byNumber: make(map[int]*message),
+		log: d.logger().With(slog.String("mailbox", m.Name), slog.String("session", id)),
+	}
+	s.report = mail.Drain{
+		Session: id, Mailbox: m.Name, Host: m.Host, Worker: d.Worker, Started: now, Quit: mail.QuitNone,
+	}
+	s.fetchUntil = now.Add(m.BatchTime - min(m.ReceiptWait, m.BatchTime/2))
+	return s
+}
+
+func (s *session) keep() bool { return s.m.Policy == KeepAll }
+
+// loggedIn reports whether the session came as far as the mailbox.
+func (s *session) loggedIn() bool { return s.tx != nil }
+
+// stopping reports whether the process wants to end.
+func (s *session) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// enter begins a phase.
+func (s *session) enter(p Phase) {
+	s.phase = p
+	s.progress()
+}
+
+// progress tells the observer where the session is.
+func (s *session) progress() {
+	if s.d.Observer == nil {
+		return
+	}
+	s.d.Observer.Progress(Progress{
+		Mailbox: s.m.Name, Session: s.report.Session, Phase: s.phase, Listed: s.report.Listed,
+		Planned: len(s.plan.known) + len(s.plan.fetch), Fetched: s.report.Fetched,
+		Sealed: s.report.Sealed, Deleted: s.report.Deleted, Octets: s.octets,
+	})
+}
+
+// run holds the session. early ends with the caller's context, so that nothing
+// is begun that could not be finished; ctx goes on for the grace period. When
+// run returns, the connection is closed and no goroutine is left.
+func (s *session) run(early, ctx context.Context) error {
+	s.enter(PhaseConnect)
+	err := s.connect(early)
+	if err == nil {
+		err = s.work(early, ctx)
+		s.tx.Close()
+	}
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		err = cause
+	} else if early.Err() != nil && err != nil {
+		err = failed(OutcomeStopped, err)
+	}
+	s.report.Ended = time.Now()
+	s.report.Outcome = string(OutcomeOf(err))
+	if err != nil {
+		s.report.Error = bounded(err.Error())
+	}
+	return err
+}
+
+// bounded cuts a text that goes into an event.
+func bounded(text string) string {
+	const most = 500
+	if len(text) > most {
+		return text[:most] + "..."
+	}
+	return text
+}
+
+// connect dials and logs in. The password is asked for now, so that a rotated
+// one is used.
+func (s *session) connect(ctx context.Context) error {
+	password, err := s.m.Password(ctx)
+	if err != nil {
+		return failed(OutcomePerm, mail.WithHint(mail.Errorf(mail.KindOf(err), "read the password: %w", err),
+			"check the secret that the configuration names for mailbox %q", s.m.Name))
+	}
+	auth, err := s.d.dialer(s.m).Dial(ctx)
+	if err != nil {
+		return err
+	}
+	s.report.TLS = auth.TLSState()
+	tx, err := auth.Login(ctx, s.m.User, password)
+	if err != nil {
+		return err
+	}
+	s.tx = tx
+	s.st.Sessions++
+	caps := tx.Capabilities()
+	s.consuming = s.m.RetrConsuming || caps.Known && caps.Expire == 0
+	s.setBudget(caps)
+	return nil
+}
+
+// setBudget takes the reach of the session from what earlier ones met. Where the
+// server allows few logins, each may do more.
+func (s *session) setBudget(caps pop3.Capabilities) {
+	s.budget, s.octetBudget = s.m.BatchMessages, s.m.BatchOctets
+	if caps.LoginDelay >= time.Minute {
+		s.budget, s.octetBudget = min(4*s.budget, MaxBatchMessages), 4*s.octetBudget
+	}
+	if s.st.Messages > 0 {
+		s.budget = min(s.budget, s.st.Messages)
+	}
+	s.window = min(firstWindow, s.m.Window)
+	if s.st.Window > 0 {
+		s.window = min(s.st.Window, s.m.Window)
+	}
+}
+
+// firstWindow is how many RETRs are outstanding in a mailbox's first session,
+// and by how many the window grows.
+const firstWindow = 4
+
+// work drains what one session may. It returns nil after an orderly end; after
+// an error nothing was committed by this session unless report.Quit says so.
+func (s *session) work(early, ctx context.Context) error {
+	s.enter(PhaseList)
+	if err := s.list(early); err != nil {
+		if OutcomeOf(err) == OutcomeArchive {
+			// Nothing was retrieved or marked, so QUIT is harmless, and it
+			// unlocks the mailbox.
+			s.report.Quit, _ = s.tx.Quit(early)
+		}
+		return err
+	}
+	if err := s.checkKnown(ctx); err != nil {
+		return err
+	}
+	receiving, cancel := context.WithCancel(ctx)
+	s.pending = newReceipts(s.budget)
+	broken := s.fetch(ctx, receiving)
+	if err := s.collect(ctx, broken != nil); broken == nil {
+		broken = err
+	}
+	cancel()
+	s.drainLate()
+	s.judge()
+	if broken != nil {
+		return broken
+	}
+	return errors.Join(s.finish(ctx), s.trouble)
+}
+
+// finish deletes what is sealed and quits, if the session may.
+func (s *session) finish(ctx context.Context) error {
+	if s.consuming && s.exposed() {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "session closed without QUIT: the server deletes what is retrieved, and some of it is not sealed")
+		return nil
+	}
+	s.enter(PhaseDelete)
+	if err := s.remove(ctx); err != nil {
+		return err
+	}
+	s.enter(PhaseQuit)
+	return s.quit(ctx)
+}
+
+// exposed reports whether a message may have been retrieved that no receipt
+// covers. It marks such messages to be passed over by the next session, which
+// can then delete the others.
+func (s *session) exposed() bool {
+	exposed := false
+	for _, m := range s.plan.fetch {
+		if m.sent && !m.refusal && !m.sealed {
+			exposed = true
+			r := s.st.at(m.key())
+			r.SkipUntil = s.st.Sessions + 2
+		}
+	}
+	return exposed || s.keep() && s.report.Fetched > 0
+}
+
+// list reads the mailbox and makes the plan.
+func (s *session) list(ctx context.Context) error {
+	count, octets, err := s.tx.Stat(ctx)
+	if err != nil {
+		return err
+	}
+	var listing []entry
+	if count > 0 {
+		if listing, err = s.readListing(ctx); err != nil {
+			return err
+		}
+	}
+	s.report.Listed, s.report.Octets = len(listing), octets
+	s.gone, s.back = s.st.reconcile(listing, time.Now())
+	if s.back > 0 {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "messages are listed again although QUIT was acknowledged",
+			slog.Int("back", s.back), slog.Int("gone", s.gone), slog.Int("times", s.st.Stuck))
+	}
+	return s.makePlan(ctx, listing)
+}
+
+// readListing returns what LIST and UIDL agree on.
+func (s *session) readListing(ctx context.Context) ([]entry, error) {
+	rows, err := s.tx.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	uidls, err := s.tx.Uidl(ctx)
+	hasUidl := !errors.Is(err, pop3.ErrUnsupported)
+	switch {
+	case hasUidl && err != nil:
+		return nil, err
+	case !hasUidl && s.keep():
+		return nil, failed(OutcomePerm, mail.WithHint(mail.Errorf(mail.Invalid, "the server has no UIDL"),
+			"without UIDL, keeping mail on the server would fetch all of it each time: set the policy to delete"))
+	}
+	listing := intersect(rows, uidls, hasUidl)
+	if len(listing) == 0 && len(rows) > 0 {
+		return nil, failed(OutcomeTemp, mail.Errorf(mail.Temporary, "LIST has %d messages and UIDL none of them", len(rows)))
+	}
+	return listing, nil
+}
+
+// checkKnown compares what earlier sessions sealed with what the server shows
+// now. A message in doubt is fetched like an unknown one.
+func (s *session) checkKnown(ctx context.Context) error {
+	known := s.plan.known
+	s.plan.known = known[:0:0]
+	for i, m := range known {
+		if !s.mayFetch() {
+			s.plan.left += len(known) - i
+			break
+		}
+		row := pop3.Row{Number: m.number, Size: m.size}
+		w, err := s.tx.WarrantKnown(ctx, s.m.Name, row, m.uidl, m.known)
+		switch {
+		case errors.Is(err, pop3.ErrDoubt) && m.size > s.m.MaxMessage:
+			s.plan.held++
+		case errors.Is(err, pop3.ErrDoubt):
+			s.log.LogAttrs(ctx, slog.LevelInfo, "a sealed message is in doubt and is fetched",
+				slog.Int("number", m.number), slog.Any("error", err))
+			s.plan.fetch = append(s.plan.fetch, m)
+		case err != nil:
+			s.st.strike(m.key(), cut, time.Now())
+			return err
+		default:
+			m.warrant, m.sealed, m.receipt = w, true, m.known
+			s.plan.known = append(s.plan.known, m)
+			s.report.Sealed++
+		}
+	}
+	return nil
+}

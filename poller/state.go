@@ -1,0 +1,263 @@
+package poller
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// stateVersion is raised when a field changes its meaning; a state of another
+// version is dropped, which costs retries.
+const stateVersion = 1
+
+// Bounds of a state.
+const (
+	maxRows    = 1000 // rows with a record; beyond, those with the fewest failures are forgotten
+	maxReports = 8    // events not yet reported; beyond, the oldest is dropped and logged
+)
+
+// A state is what the Store keeps of a mailbox.
+type state struct {
+	Version  int `json:"v"`
+	Sessions int `json:"sessions"` // that logged in; numbers them for row.SkipUntil
+
+	// Window and Messages are the reach of the next session; 0 until the first
+	// one has ended. Bad counts the sessions in a row that broke off.
+	Window   int `json:"window,omitempty"`
+	Messages int `json:"messages,omitempty"`
+	Bad      int `json:"bad,omitempty"`
+
+	Sizes sizes `json:"sizes"`
+
+	// Committed holds the keys, of 8 octets each, of what the last acknowledged
+	// QUIT was to delete. Stuck counts the sessions in a row after which all of
+	// it was still there.
+	Committed []byte `json:"committed,omitempty"`
+	Stuck     int    `json:"stuck,omitempty"`
+
+	Rows    []row        `json:"rows,omitempty"`
+	Reports []mail.Drain `json:"reports,omitempty"`
+}
+
+// A trouble is why a row has a record.
+type trouble string
+
+const (
+	poison   trouble = "poison"   // RETR answered -ERR
+	deferred trouble = "deferred" // RETR answered -ERR in a run that looked like a quota
+	short    trouble = "short"    // fewer octets than announced
+	oversize trouble = "oversize" // more octets than Mailbox.MaxMessage
+	cut      trouble = "cut"      // the session broke off in it
+	unsealed trouble = "unsealed" // no receipt came
+	refused  trouble = "refused"  // the archive refused it, or gave a receipt for other bytes
+	kept     trouble = "kept"     // sealed under KeepAll, where UIDL cannot tell so
+	none     trouble = ""         // none, but its deletions are counted
+)
+
+// waits gives the time until the next attempt by the number of failures; the
+// last entry repeats. No wait means that the row is only tried after others.
+var waits = map[trouble][]time.Duration{
+	poison:   {10 * time.Minute, time.Hour, week},
+	deferred: {0},
+	short:    {10 * time.Minute, time.Hour, 24 * time.Hour, week},
+	oversize: {week},
+	cut:      {0, 0, 0, time.Hour, 24 * time.Hour, week},
+	unsealed: {0, 0, 0, time.Hour, 6 * time.Hour, 24 * time.Hour},
+	refused:  {10 * time.Minute, time.Hour, 24 * time.Hour, week},
+	kept:     {week},
+	none:     {0},
+}
+
+const week = 7 * 24 * time.Hour
+
+// maxCommits is how often a deletion may be acknowledged and the message be
+// listed again before it counts as undeletable.
+const maxCommits = 3
+
+// A row is the record of a message that could not be drained.
+type row struct {
+	UIDL mail.Octets `json:"uidl"`
+	Size int64       `json:"size"`
+	// Number is set where UIDL does not identify the message. Numbers move as
+	// others are deleted, so such a record takes hold once the mailbox has settled.
+	Number int `json:"n,omitempty"`
+
+	Trouble trouble   `json:"trouble,omitempty"`
+	Tries   int       `json:"tries"`
+	Next    time.Time `json:"next,omitzero"`
+	// SkipUntil is the session from which on the row may be fetched again.
+	SkipUntil int `json:"skip_until,omitempty"`
+	// Commits counts acknowledged deletions that did not happen, Refused those
+	// that DELE was refused; Hold is until when no further one is tried.
+	Commits int       `json:"commits,omitempty"`
+	Refused int       `json:"refused,omitempty"`
+	Hold    time.Time `json:"hold,omitzero"`
+}
+
+// due reports whether the row may be fetched at now, in the given session.
+func (r *row) due(now time.Time, session int) bool {
+	return !now.Before(r.Next) && session >= r.SkipUntil
+}
+
+// held reports whether the row's deletion has failed too often to be tried.
+func (r *row) held(now time.Time) bool { return now.Before(r.Hold) }
+
+// parseState reads a state; a fresh one and false if data is not one.
+func parseState(data []byte) (*state, bool) {
+	st := new(state)
+	if len(data) == 0 {
+		return &state{Version: stateVersion}, true
+	}
+	if err := json.Unmarshal(data, st); err != nil || st.Version != stateVersion {
+		return &state{Version: stateVersion}, false
+	}
+	st.Rows = st.Rows[:min(len(st.Rows), maxRows)]
+	return st, true
+}
+
+// encode returns the state as it is stored.
+func (st *state) encode() ([]byte, error) {
+	if extra := len(st.Rows) - maxRows; extra > 0 {
+		slices.SortStableFunc(st.Rows, func(a, b row) int {
+			return cmp.Compare(b.Tries+b.Commits, a.Tries+a.Commits)
+		})
+		st.Rows = st.Rows[:maxRows]
+	}
+	return json.Marshal(st)
+}
+
+// A rowKey identifies a row over sessions as well as the server allows.
+type rowKey struct {
+	uidl   string
+	size   int64
+	number int // 0 if the UIDL occurs once
+}
+
+func (r row) key() rowKey { return rowKey{string(r.UIDL), r.Size, r.Number} }
+
+// sum returns a digest of k for Committed. A collision costs a wrong count.
+func (k rowKey) sum() uint64 {
+	h := fnv.New64a()
+	h.Write(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(k.size)), uint64(k.number)))
+	h.Write([]byte(k.uidl))
+	return h.Sum64()
+}
+
+// index returns the rows by key. It is valid until Rows changes.
+func (st *state) index() map[rowKey]*row {
+	rows := make(map[rowKey]*row, len(st.Rows))
+	for i := range st.Rows {
+		rows[st.Rows[i].key()] = &st.Rows[i]
+	}
+	return rows
+}
+
+// at returns the record of k, made if there is none.
+func (st *state) at(k rowKey) *row {
+	i := slices.IndexFunc(st.Rows, func(r row) bool { return r.key() == k })
+	if i < 0 {
+		i = len(st.Rows)
+		st.Rows = append(st.Rows, row{UIDL: mail.Octets(k.uidl), Size: k.size, Number: k.number})
+	}
+	return &st.Rows[i]
+}
+
+// strike records a failure of the row k at now.
+func (st *state) strike(k rowKey, why trouble, now time.Time) {
+	r := st.at(k)
+	if r.Trouble != why {
+		r.Trouble, r.Tries = why, 0
+	}
+	wait := waits[why][min(r.Tries, len(waits[why])-1)]
+	r.Tries++
+	r.Next = now.Add(wait)
+}
+
+// absolve drops the record of the row k, but not the count of its deletions.
+func (st *state) absolve(k rowKey) {
+	i := slices.IndexFunc(st.Rows, func(r row) bool { return r.key() == k })
+	switch {
+	case i < 0:
+	case st.Rows[i].Commits+st.Rows[i].Refused == 0:
+		st.Rows = slices.Delete(st.Rows, i, i+1)
+	default:
+		r := &st.Rows[i]
+		r.Trouble, r.Tries, r.Next, r.SkipUntil = none, 0, time.Time{}, 0
+	}
+}
+
+// commit remembers what an acknowledged QUIT is to delete.
+func (st *state) commit(keys []rowKey) {
+	st.Committed = st.Committed[:0]
+	for _, k := range keys {
+		if k.number == 0 {
+			st.Committed = binary.BigEndian.AppendUint64(st.Committed, k.sum())
+		}
+	}
+}
+
+// reconcile compares what was to be gone with a complete listing: it counts what
+// is gone and what is back, records the latter, and forgets the records of rows
+// that are no longer listed.
+func (st *state) reconcile(listing []entry, now time.Time) (gone, back int) {
+	promised := make(map[uint64]bool, len(st.Committed)/8)
+	for b := st.Committed; len(b) >= 8; b = b[8:] {
+		promised[binary.BigEndian.Uint64(b)] = true
+	}
+	st.Committed = nil
+	rows := st.index()
+	var keep []row
+	for _, e := range listing {
+		k := e.key()
+		r := rows[k]
+		delete(rows, k)
+		if e.unique && promised[k.sum()] {
+			back++
+			if r == nil {
+				r = &row{UIDL: mail.Octets(k.uidl), Size: k.size}
+			}
+			r.returned(now)
+		}
+		if r != nil {
+			keep = append(keep, *r)
+		}
+	}
+	st.Rows = keep
+	gone = max(0, len(promised)-back)
+	switch {
+	case gone > 0 || len(listing) == 0:
+		st.Stuck = 0
+	case back > 0:
+		st.Stuck++
+	}
+	return gone, back
+}
+
+// returned counts a deletion that did not happen.
+func (r *row) returned(now time.Time) {
+	r.Commits++
+	if r.Commits >= maxCommits {
+		days := time.Duration(1) << min(r.Commits-maxCommits, 3)
+		r.Hold = now.Add(min(days*24*time.Hour, week))
+	}
+}
+
+// undeleted records that DELE of the row k was refused.
+func (st *state) undeleted(k rowKey, now time.Time) {
+	r := st.at(k)
+	r.Hold = now.Add(waits[poison][min(r.Refused, len(waits[poison])-1)])
+	r.Refused++
+}
+
+// owe keeps a report for a later session and returns how many were dropped.
+func (st *state) owe(d mail.Drain) (dropped int) {
+	st.Reports = append(st.Reports, d)
+	dropped = max(0, len(st.Reports)-maxReports)
+	st.Reports = slices.Delete(st.Reports, 0, dropped)
+	return dropped
+}
