@@ -108,10 +108,13 @@ type MailboxStatus struct {
 	LastSuccess time.Time `json:"last_success,omitzero"` // end of the last session with outcome "ok"
 	Outcome     string    `json:"outcome,omitempty"`
 	Error       string    `json:"error,omitempty"`
-	Listed      int       `json:"listed"` // of the last session
-	Held        int       `json:"held"`   // of the last session
-	NextDue     time.Time `json:"next_due,omitzero"`
-	Failures    int       `json:"failures"` // in a row
+	// Listed, Sealed, Deleted and Held are those of the last session.
+	Listed   int       `json:"listed"`
+	Sealed   int       `json:"sealed"`
+	Deleted  int       `json:"deleted"`
+	Held     int       `json:"held"`
+	NextDue  time.Time `json:"next_due,omitzero"`
+	Failures int       `json:"failures"` // in a row
 }
 
 // A PartitionStatus is the state of one ledger and its views.
@@ -164,9 +167,12 @@ type Finding struct {
 
 // DemoOptions configure the demonstration.
 type DemoOptions struct {
-	Messages int    // sample messages to serve
-	Dir      string // where its archive is made; empty: a temporary directory, removed at the end
-	Wait     bool   // keep running until the context ends, instead of ending after the tour
+	Dir         string // where its archive is made; empty: a temporary directory, removed at the end
+	KeepRunning bool   // go on draining and answering after the tour, until the context ends
+	// The commands lend their ways of showing results.
+	ShowDrain  func(io.Writer, DrainResult) error
+	ShowHits   func(io.Writer, mail.SearchAnswer) error
+	ShowVerify func(io.Writer, VerifyReport) error
 }
 
 // Attachments returns the parts of a message that a reader may want to save, in
