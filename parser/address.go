@@ -1,0 +1,218 @@
+package parser
+
+import (
+	"strings"
+
+	gomail "github.com/emersion/go-message/mail"
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+const (
+	maxRawAddress = 998 // octets of Address.Raw
+	maxGroupName  = 256 // octets before the colon of a group
+)
+
+// addresses reads an address list (RFC 5322 section 3.4) that is UTF-8: by
+// go-message where it is one, else by guesses that keep every word findable.
+func (d decoder) addresses(v string) []mail.Address {
+	if strings.TrimSpace(v) == "" {
+		return nil
+	}
+	list, ok := d.strictAddresses(v)
+	if !ok {
+		d.add("ADDR_LENIENT")
+		list = d.looseAddresses(v)
+	}
+	return list
+}
+
+// strictAddresses reports false where v is not an address list, or an empty
+// one. Encoded words are hidden from the library, which would decode each alone
+// and so break characters that are split between two.
+func (d decoder) strictAddresses(v string) ([]mail.Address, bool) {
+	if len(v) > d.lim.Value {
+		d.add("LIM_VALUE")
+		return nil, false
+	}
+	const word, hidden = "=?", "={?"
+	list, err := gomail.ParseAddressList(strings.ReplaceAll(v, word, hidden))
+	if err != nil || len(list) == 0 {
+		return nil, false
+	}
+	out := make([]mail.Address, 0, len(list))
+	for _, a := range list {
+		addr := canonical(strings.ReplaceAll(a.Address, hidden, word))
+		if addr == "" {
+			return nil, false
+		}
+		name := clean(d.words(strings.ReplaceAll(a.Name, hidden, word)))
+		out = append(out, mail.Address{Name: name, Addr: addr})
+	}
+	return out, true
+}
+
+// looseAddresses reads what is not an address list. A piece without an address
+// is the beginning of the next name where that has an address in brackets
+// ("Doe, Jane <jane@example.org>"), else an entry of its own.
+func (d decoder) looseAddresses(v string) []mail.Address {
+	var out []mail.Address
+	held := ""
+	hold := func() {
+		if held != "" {
+			out = append(out, mail.Address{Name: d.displayName(held), Raw: rawAddress(held)})
+			held = ""
+		}
+	}
+	for _, piece := range splitAddresses(v) {
+		name, addr, angle := cutAddress(piece)
+		if addr == "" {
+			hold()
+			held = piece
+			continue
+		}
+		if held != "" && angle {
+			name, piece = held+", "+name, held+", "+piece
+			held = ""
+		}
+		hold()
+		out = append(out, mail.Address{Name: d.displayName(name), Addr: addr, Raw: rawAddress(piece)})
+	}
+	hold()
+	return out
+}
+
+func rawAddress(piece string) string {
+	s := clean(piece)
+	if len(s) > maxRawAddress {
+		s = strings.ToValidUTF8(s[:maxRawAddress], "")
+	}
+	return s
+}
+
+func (d decoder) displayName(s string) string {
+	s = d.words(s)
+	s = strings.NewReplacer(`\"`, `"`, `"`, "", `\\`, `\`).Replace(s)
+	return strings.Trim(clean(s), " ,;:<>'")
+}
+
+// splitAddresses cuts a list at the commas and semicolons that stand outside of
+// quotes, comments, brackets and encoded words, and drops group names. What is
+// opened and never closed does not hide a comma. It is linear: each search for
+// an end either moves on to it or is not made again.
+func splitAddresses(v string) (pieces []string) {
+	start := 0
+	noQuote, noParen := false, false
+	take := func(end, next int) {
+		if s := strings.TrimSpace(v[start:end]); s != "" {
+			pieces = append(pieces, s)
+		}
+		start = next
+	}
+	for i := 0; i < len(v); i++ {
+		switch v[i] {
+		case ',', ';':
+			take(i, i+1)
+		case ':':
+			if i-start < maxGroupName && !strings.ContainsAny(v[start:i], "@<\"/") {
+				take(i, i+1)
+			}
+		case '"':
+			i, noQuote = skipTo(v, i, '"', noQuote)
+		case '(':
+			i, noParen = skipTo(v, i, ')', noParen)
+		case '<':
+			if end := strings.IndexAny(v[i+1:], "<>"); end >= 0 && v[i+1+end] == '>' {
+				i += 1 + end
+			}
+		case '=':
+			if strings.HasPrefix(v[i:], "=?") {
+				_, _, n := new(wordReader).word(v[i:])
+				i += max(n-1, 0)
+			}
+		}
+	}
+	take(len(v), len(v))
+	return pieces
+}
+
+// skipTo returns the position of the closing octet, or i where there is none.
+func skipTo(v string, i int, closing byte, none bool) (at int, noMore bool) {
+	if none {
+		return i, true
+	}
+	for j := i + 1; j < len(v); j++ {
+		switch v[j] {
+		case '\\':
+			j++
+		case closing:
+			return j, false
+		}
+	}
+	return i, true
+}
+
+// cutAddress finds the address in a piece of a list and what stands before it.
+// angle says that it stood in brackets.
+func cutAddress(piece string) (name, addr string, angle bool) {
+	if i := strings.LastIndexByte(piece, '<'); i >= 0 {
+		inside, _, _ := strings.Cut(piece[i+1:], ">")
+		if addr = canonical(bareAddress(inside)); addr != "" {
+			return piece[:i], addr, true
+		}
+	}
+	comment := ""
+	if i := strings.IndexByte(piece, '('); i >= 0 {
+		comment = strings.Trim(piece[i:], "() ")
+		piece = piece[:i]
+	}
+	for word := range strings.FieldsSeq(piece) {
+		if !strings.Contains(word, "@") {
+			continue
+		}
+		if addr = canonical(bareAddress(word)); addr != "" {
+			name = strings.Replace(piece, word, "", 1) + " " + comment
+			return name, addr, false
+		}
+	}
+	return piece, "", false
+}
+
+// bareAddress strips what people wrap around an address, and the source route
+// of RFC 5322 section 4.4.
+func bareAddress(s string) string {
+	s = strings.Join(strings.Fields(s), "")
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.Contains(s[i:], "]") {
+		s = s[i+1:]
+	}
+	return strings.Trim(s, "<>()'\";,.")
+}
+
+// canonical returns the form in which addresses are compared: lower case, the
+// domain in ASCII (IDNA, UTS 46 non-transitional) without a final dot. The
+// tags that some providers allow in a local part stay. It returns "" for what
+// is no address.
+func canonical(addr string) string {
+	at := strings.LastIndexByte(addr, '@')
+	if at <= 0 || at == len(addr)-1 || len(addr) > maxRawAddress {
+		return ""
+	}
+	local, domain := strings.ToLower(clean(addr[:at])), strings.TrimSuffix(clean(addr[at+1:]), ".")
+	if !isASCII(local) {
+		local = norm.NFC.String(local)
+	}
+	if !isASCII(domain) || strings.Contains(domain, "xn--") {
+		if ascii, err := idnaLookup.ToASCII(domain); err == nil {
+			domain = ascii
+		}
+	}
+	domain = strings.ToLower(domain)
+	if local == "" || domain == "" || strings.ContainsAny(domain, " <>\"") {
+		return ""
+	}
+	return local + "@" + domain
+}
+
+var idnaLookup = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule())

@@ -1,0 +1,58 @@
+package parser
+
+import (
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// Seams for the tests of the package's outside.
+var (
+	ParseDate  = parseDate
+	Canonical  = canonical
+	HTMLText   = htmlText
+	MessageIDs = messageIDs
+	FileName   = safeFileName
+	Severities = severities
+	Lenient    = lenient
+)
+
+// A Span is a run of octets and what the scanner took it for.
+type Span struct {
+	Kind     string
+	Off, End int64
+}
+
+// ParseSpans parses b and returns how its octets are accounted for.
+func ParseSpans(b []byte, lim Limits) (*mail.Message, []Span) {
+	var spans []Span
+	m := run(openBytes(b), lim.orDefault(), func(kind spanKind, off, end int64) {
+		spans = append(spans, Span{string(kind), off, end})
+	}, 0)
+	return m, spans
+}
+
+// ParsePanicking parses b with a fault in the scanner.
+func ParsePanicking(b []byte) *mail.Message {
+	return run(openBytes(b), DefaultLimits(), func(spanKind, int64, int64) { panic("on purpose") }, 0)
+}
+
+// Words decodes the encoded words of v and says whether they were sound.
+func Words(v string) (text string, bad, inject bool) {
+	w := wordReader{limit: 5000}
+	return w.read(v), w.bad, w.inject
+}
+
+// Addresses reads an address list.
+func Addresses(v string) ([]mail.Address, []mail.Defect) {
+	lim := DefaultLimits()
+	d := decoder{&lim, &defects{}, "", 0}
+	list := d.addresses(d.utf8(v))
+	return list, d.bad.list
+}
+
+// Param reads one parameter of a Content-Type or Content-Disposition value.
+func Param(v, name string) (head, value string, bad []mail.Defect) {
+	lim := DefaultLimits()
+	d := decoder{&lim, &defects{}, "", 0}
+	head, ps, _ := splitParams(v, lim.Params)
+	return head, ps.get(name, d), d.bad.list
+}

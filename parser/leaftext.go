@@ -1,0 +1,220 @@
+package parser
+
+import (
+	"bytes"
+	"path"
+	"strings"
+
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/parser/charset"
+)
+
+// A format tells how text is made of a leaf.
+type format uint8
+
+const (
+	opaque   format = iota // no text, or none that is read here
+	plain                  // text as it stands
+	markup                 // HTML, and text/enriched (RFC 1896), which is like it
+	enclosed               // an encoded message, which has no offsets in the raw octets
+)
+
+// innerDepth is how deep messages are followed that are encoded as a whole.
+const innerDepth = 3
+
+// readTexts decodes all leaves: size, digest, and text where there is any.
+func (p *parse) readTexts(root *node) {
+	walk(root, func(n *node) {
+		if n.kind == leaf {
+			p.readText(n)
+		}
+	})
+}
+
+func (p *parse) readText(n *node) {
+	how := formatOf(n)
+	want := map[format]int{opaque: 0, plain: p.lim.PartText, markup: p.lim.HTML, enclosed: p.lim.PartText}[how]
+	b := p.readLeaf(n, want)
+	if how == opaque || isDocument(b) {
+		n.status = opaqueStatus(n)
+		if isDocument(b) {
+			n.status = mail.TextUnsupported
+		}
+		p.noteUnread(n)
+		return
+	}
+	n.readable, n.status = true, mail.TextOK
+	cut := n.size > int64(len(b))
+	limit := min(p.lim.PartText, p.left)
+	switch how {
+	case enclosed:
+		cut = p.innerText(n, b, limit) || cut
+	default:
+		cut = p.leafText(n, b, how, limit) || cut
+	}
+	p.left -= len(n.text)
+	if cut && n.status == mail.TextOK {
+		n.status = mail.TextTruncated
+	}
+	if cut {
+		p.bad.add("LIM_TEXT", n.path, n.offBody, "")
+	}
+	p.noteUnread(n)
+}
+
+func (p *parse) noteUnread(n *node) {
+	switch n.status {
+	case mail.TextEncrypted:
+		p.bad.add("EXT_ENCRYPTED", n.path, n.offBody, n.ctype)
+	case mail.TextUnsupported:
+		p.bad.add("EXT_UNSUPPORTED", n.path, n.offBody, n.ctype)
+	}
+}
+
+// leafText decodes the charset of b and makes text of it.
+func (p *parse) leafText(n *node, b []byte, how format, limit int) (cut bool) {
+	label := n.charset
+	if how == markup && (charset.Label(label) == "" || charset.Label(label) == charset.ASCII) {
+		if meta := metaCharset(b); meta != "" {
+			label = meta
+		}
+	}
+	r := charset.Decode(b, label)
+	n.used = r.Used
+	p.charsetDefects(n, r)
+	if how == markup {
+		n.html = n.ctype != "text/enriched" && n.ctype != "text/richtext"
+		n.text, cut = htmlText([]byte(r.Text), limit)
+	} else {
+		n.text, cut = plainText(r.Text, limit)
+	}
+	if strings.Contains(n.text, "-----BEGIN PGP MESSAGE-----") {
+		n.status = mail.TextEncrypted
+	}
+	return cut
+}
+
+func (p *parse) charsetDefects(n *node, r charset.Result) {
+	for _, d := range [...]struct {
+		is   bool
+		code string
+	}{
+		{r.Unknown, "CS_UNKNOWN"}, {r.Undeclared, "CS_8BIT_UNDECLARED"},
+		{r.Detected && !r.Undeclared, "CS_DETECTED"}, {r.Invalid, "CS_INVALID_BYTES"},
+	} {
+		if d.is {
+			p.bad.add(d.code, n.path, n.offBody, "")
+		}
+	}
+}
+
+// innerText parses a message that was encoded as a whole, which RFC 2046
+// section 5.2.1 forbids, and takes all of its texts.
+func (p *parse) innerText(n *node, b []byte, limit int) (cut bool) {
+	if p.inner >= innerDepth {
+		p.bad.add("LIM_DEPTH", n.path, n.offBody, "")
+		return true
+	}
+	m := run(openBytes(b), p.lim, nil, p.inner+1)
+	lines := []string{"Subject: " + m.Subject}
+	for _, a := range [...][]mail.Address{m.From, m.To, m.Cc} {
+		for _, one := range a {
+			lines = append(lines, one.String())
+		}
+	}
+	lines = append(lines, m.Text, m.HTMLText)
+	for _, part := range m.Parts {
+		lines = append(lines, part.FileName, part.Text)
+		switch part.TextStatus {
+		case mail.TextEncrypted, mail.TextUnsupported, mail.TextTruncated, mail.TextFailed:
+			n.status = part.TextStatus
+		}
+	}
+	n.text, cut = plainText(strings.Join(lines, "\n"), limit)
+	return cut
+}
+
+// formatOf tells by type and file name how to read a leaf.
+func formatOf(n *node) format {
+	switch {
+	case isMessage(n.ctype):
+		return enclosed
+	case n.ctype == "text/html", n.ctype == "application/xhtml+xml", n.ctype == "text/enriched", n.ctype == "text/richtext":
+		return markup
+	case n.ctype == "text/rtf":
+		return opaque
+	case strings.HasPrefix(n.ctype, "text/"), strings.HasPrefix(n.ctype, "message/"):
+		return plain
+	case n.ctype == "application/json", n.ctype == "application/xml", n.ctype == "application/ics", n.ctype == "application/x-yaml":
+		return plain
+	case n.ctype == "application/octet-stream" && n.parent != nil && n.parent.ctype == "multipart/encrypted":
+		return opaque
+	case n.ctype == "application/octet-stream" && textExtension(n.fileName):
+		if ext := extension(n.fileName); ext == ".htm" || ext == ".html" {
+			return markup
+		}
+		return plain
+	}
+	return opaque
+}
+
+func extension(name string) string { return strings.ToLower(path.Ext(name)) }
+
+func textExtension(name string) bool {
+	switch extension(name) {
+	case ".txt", ".csv", ".tsv", ".log", ".md", ".htm", ".html", ".ics", ".vcf", ".json", ".xml", ".yaml", ".yml", ".asc":
+		return true
+	}
+	return false
+}
+
+// isDocument recognises documents that are declared as text by their first
+// octets: PDF, ZIP (with the office formats), OLE2, RTF, gzip.
+func isDocument(b []byte) bool {
+	for _, magic := range [...]string{"%PDF-", "PK\x03\x04", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", `{\rtf`, "\x1f\x8b\x08"} {
+		if bytes.HasPrefix(b, []byte(magic)) {
+			return true
+		}
+	}
+	return false
+}
+
+// opaqueStatus tells why a leaf has no text here. What is not known to be
+// without text counts as unsupported: coverage is not claimed by guess.
+func opaqueStatus(n *node) mail.TextStatus {
+	switch n.ctype {
+	case "application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature",
+		"application/pgp-keys", "application/pgp-encrypted":
+		return mail.TextNone
+	case "application/pkcs7-mime", "application/x-pkcs7-mime":
+		return smimeStatus(n.smime)
+	}
+	major, _, _ := strings.Cut(n.ctype, "/")
+	switch {
+	case n.parent != nil && n.parent.ctype == "multipart/encrypted":
+		return mail.TextEncrypted
+	case media(n.ctype), major == "font", major == "model":
+		return mail.TextNone
+	}
+	switch extension(n.fileName) {
+	case ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".ico", ".tif", ".tiff", ".heic", ".svgz", ".mp3", ".mp4", ".wav",
+		".mov", ".avi", ".exe", ".dll", ".p7s", ".sig", ".ttf", ".woff", ".woff2":
+		return mail.TextNone
+	}
+	if n.size == 0 {
+		return mail.TextNone
+	}
+	return mail.TextUnsupported
+}
+
+// smimeStatus maps the smime-type (RFC 8551 section 3.2.2); a signed message
+// wraps text that is not taken out here.
+func smimeStatus(kind string) mail.TextStatus {
+	switch kind {
+	case "signed-data", "compressed-data":
+		return mail.TextUnsupported
+	case "certs-only":
+		return mail.TextNone
+	}
+	return mail.TextEncrypted
+}
