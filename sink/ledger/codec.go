@@ -1,0 +1,168 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// The pools are package variables because an encoder holds a window of half a
+// megabyte and entries are made by functions that belong to no ledger.
+var (
+	encoders = sync.Pool{New: func() any { return newEncoder() }}
+	decoders = sync.Pool{New: func() any { return newDecoder() }}
+)
+
+// newEncoder compresses at the speed of the disk. Literals that only entropy
+// coding can shrink are coded, since the base64 of attachments is such.
+func newEncoder() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil,
+		zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithAllLitEntropyCompression(true),
+		zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(512<<10),
+		zstd.WithLowerEncoderMem(true),
+		zstd.WithEncoderCRC(false)) // the body has its SHA-256
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return e
+}
+
+func newDecoder() *zstd.Decoder {
+	d, err := zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(8<<20),
+		zstd.WithDecoderMaxMemory(2*maxBody))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
+}
+
+// encodeBody returns codec(u32 len(meta) || meta || raw) and the codec, which
+// is raw where zstd gains nothing. The metadata ends a block of the zstd frame,
+// so that a reader can stop behind it.
+func encodeBody(meta, raw []byte) (uint8, []byte) {
+	prefix := storedBody(meta, nil)
+	var out bytes.Buffer
+	out.Grow((len(prefix) + len(raw)) / 2)
+	e := encoders.Get().(*zstd.Encoder)
+	e.Reset(&out)
+	_, err1 := e.Write(prefix)
+	err2 := e.Flush()
+	_, err3 := e.Write(raw)
+	err := errors.Join(err1, err2, err3, e.Close())
+	e.Reset(nil)
+	encoders.Put(e)
+	if err != nil || out.Len() >= len(prefix)+len(raw) {
+		return codecRaw, storedBody(meta, raw)
+	}
+	return codecZstd, out.Bytes()
+}
+
+// storedBody returns u32 len(meta) || meta || raw: the body of codec 0.
+func storedBody(meta, raw []byte) []byte {
+	b := make([]byte, 0, 4+len(meta)+len(raw))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(meta)))
+	b = append(b, meta...)
+	return append(b, raw...)
+}
+
+// decodeBody returns the metadata and the raw octets of a body that matches
+// its SHA-256, and checks them against the commitments as far as the header
+// alone allows.
+func decodeBody(h *header, body []byte) (meta, raw []byte, err error) {
+	plain := body
+	if h.codec == codecZstd {
+		if plain, err = inflate(body, 4+maxMeta+int(h.plainLen)); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(plain) < 4 {
+		return nil, nil, fmt.Errorf("body of %d octets holds no metadata", len(plain))
+	}
+	n := uint64(binary.BigEndian.Uint32(plain))
+	if n > maxMeta || uint64(len(plain)) != 4+n+h.plainLen {
+		return nil, nil, fmt.Errorf("body of %d octets is not %d of metadata and %d of content", len(plain), n, h.plainLen)
+	}
+	meta, raw = plain[4:4+n], plain[4+n:]
+	if commitToMeta(meta) != h.metaCmt {
+		return nil, nil, errors.New("metadata does not match its commitment")
+	}
+	return meta, raw, nil
+}
+
+// checkContent compares the content of one record with the header's
+// commitment, where that is about this content: the last of several chunks
+// commits to the whole message, a reference to that of another record.
+func (h *header) checkContent(raw []byte) error {
+	if h.typ == typeReference || h.typ == typeChunk && h.flags&flagLast != 0 {
+		return nil
+	}
+	if commitTo(mail.DigestOf(raw), uint64(len(raw))) != h.cmt {
+		return errors.New("content does not match its commitment")
+	}
+	return nil
+}
+
+func inflate(body []byte, limit int) ([]byte, error) {
+	d := decoders.Get().(*zstd.Decoder)
+	defer decoders.Put(d)
+	if err := d.Reset(bytes.NewReader(body)); err != nil {
+		return nil, err
+	}
+	plain, err := io.ReadAll(io.LimitReader(d, int64(limit)+1))
+	if err != nil {
+		return nil, fmt.Errorf("body does not decompress: %w", err)
+	}
+	if len(plain) > limit {
+		return nil, fmt.Errorf("body decompresses to more than %d octets", limit)
+	}
+	return plain, nil
+}
+
+// decodeMeta reads the metadata alone from the first octets of a body. It
+// returns io.ErrUnexpectedEOF if it needs more of them.
+func decodeMeta(h *header, body []byte) ([]byte, error) {
+	var r io.Reader = bytes.NewReader(body)
+	if h.codec == codecZstd {
+		d := decoders.Get().(*zstd.Decoder)
+		defer decoders.Put(d)
+		if err := d.Reset(r); err != nil {
+			return nil, err
+		}
+		r = d
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return nil, cut(err)
+	}
+	n := binary.BigEndian.Uint32(size[:])
+	if n > maxMeta {
+		return nil, fmt.Errorf("metadata of %d octets is over the limit", n)
+	}
+	meta := make([]byte, n)
+	if _, err := io.ReadFull(r, meta); err != nil {
+		return nil, cut(err)
+	}
+	if commitToMeta(meta) != h.metaCmt {
+		return nil, errors.New("metadata does not match its commitment")
+	}
+	return meta, nil
+}
+
+func cut(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,283 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mailkeep/mailkeep/internal/durable"
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// DefaultSegmentSize is where a segment is sealed unless Options say else.
+const DefaultSegmentSize = 64 << 20
+
+// maxRecords bounds a segment of many small records, and so its seal.
+const maxRecords = 1 << 20
+
+// Options are what Open and OpenReader need to know.
+type Options struct {
+	Partition uint16
+	// Archive is the UUID of the archive. With Partition it gives the stream
+	// UUID that each record carries: a ledger of another is refused.
+	Archive [16]byte
+	// SegmentSize is how many octets a segment may have before the next one
+	// is begun; 0 is DefaultSegmentSize. A message that is larger still makes
+	// one segment.
+	SegmentSize int64
+	Logger      *slog.Logger     // nil: none
+	Now         func() time.Time // nil: time.Now
+	// Software and Host are written into each segment for those who read it
+	// in years to come.
+	Software string
+	Host     string
+	// Known is a position that a view of this ledger has reached, 0 if there
+	// is none. Recovery that would end below it refuses with mail.Corrupt:
+	// those records were durable, so what is missing is not a torn tail.
+	Known uint64
+}
+
+func (o Options) withDefaults() Options {
+	if o.SegmentSize <= 0 {
+		o.SegmentSize = DefaultSegmentSize
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// A Ledger is the one writer of a ledger, and reads it too. Its methods may be
+// called by many goroutines at once; Append serialises itself.
+type Ledger struct {
+	*view
+	opts Options
+	log  *slog.Logger
+	lock io.Closer
+
+	// The health is apart so that asking for it never waits for a disk.
+	health sync.Mutex
+	broken error // why nothing can be appended; nil if something can
+
+	// What follows is guarded by write, which is held while appending.
+	write  sync.Mutex
+	closed bool
+	seg    *segmentFile // the open segment; nil before the first append to it
+	chain  chain        // behind the last record added
+	synced synced       // behind the last record that is durable
+}
+
+// synced is the state that a failed write falls back to.
+type synced struct {
+	chain chain
+	off   int64 // in the open segment
+}
+
+// Open takes the lock of the ledger in fsys, whose root is the directory of
+// the ledger alone, and recovers what a crash has left. It returns mail.InUse
+// if another has the ledger open for writing, and mail.Corrupt, having changed
+// nothing, if records are damaged that were durable once. The file system
+// stays the caller's to close, after the ledger.
+func Open(fsys durable.FS, opts Options) (*Ledger, error) {
+	opts = opts.withDefaults()
+	lock, err := fsys.Lock(lockName)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	l := &Ledger{view: newView(fsys, opts), opts: opts, log: opts.Logger, lock: lock}
+	if err := l.recover(-1); err != nil {
+		l.files.close()
+		return nil, errors.Join(fmt.Errorf("open ledger: %w", classify(err)), lock.Close())
+	}
+	return l, nil
+}
+
+// Healthy returns nil, or why the last append failed: mail.NoSpace or
+// mail.Temporary. The next Append tries to recover first.
+func (l *Ledger) Healthy() error {
+	l.health.Lock()
+	defer l.health.Unlock()
+	return l.broken
+}
+
+// Root returns the number of leaves of the Merkle tree and its root (RFC 6962
+// section 2.1) over all durable records, bookkeeping included.
+func (l *Ledger) Root() (uint64, mail.Digest) {
+	l.write.Lock()
+	defer l.write.Unlock()
+	t := l.synced.chain.tree
+	return t.size, mail.Digest(t.root())
+}
+
+// Append writes the batch as one group commit: all entries in order, one
+// fdatasync, and then they are visible. It returns one Sealed for each entry,
+// or an error, and then nothing of the batch is visible and no entry is
+// sealed: mail.NoSpace, or mail.Temporary for any other failure to write.
+//
+// A cancelled ctx is looked at before the first write only.
+func (l *Ledger) Append(ctx context.Context, batch []*Entry) ([]Sealed, error) {
+	l.write.Lock()
+	defer l.write.Unlock()
+	if l.closed {
+		return nil, errClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := l.heal(); err != nil {
+		return nil, err
+	}
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	out, err := l.appendAll(batch)
+	if err != nil {
+		return nil, l.fail("append to the ledger", err)
+	}
+	return out, nil
+}
+
+func (l *Ledger) appendAll(batch []*Entry) ([]Sealed, error) {
+	if err := l.makeRoom(batch); err != nil {
+		return nil, err
+	}
+	out := make([]Sealed, len(batch))
+	flags := uint8(flagCommit)
+	for i, e := range batch {
+		before := l.chain.seq
+		var err error
+		if out[i], err = l.add(e, flags); err != nil {
+			return nil, err
+		}
+		if l.chain.seq != before {
+			flags = 0
+		}
+	}
+	if flags != 0 { // every entry was refused
+		return out, nil
+	}
+	// If we die here, nobody has a receipt. Recovery may find these records
+	// or not; those who deliver them again are told of duplicates.
+	if err := l.seg.sync(); err != nil {
+		return nil, err
+	}
+	l.commit()
+	return out, nil
+}
+
+// add appends one entry. The error is of writing; what is wrong with the entry
+// alone is in the Sealed.
+func (l *Ledger) add(e *Entry, flags uint8) (Sealed, error) {
+	if e.large != nil {
+		return l.addLarge(e, flags)
+	}
+	if e.typ == typeReference {
+		if err := l.checkTarget(e); err != nil {
+			return Sealed{Err: err}, nil
+		}
+	}
+	h, err := l.seg.add(&l.chain, e.header(flags|flagFirst|flagLast), e.body, l.opts.Now())
+	return l.sealed(&h), err
+}
+
+func (l *Ledger) sealed(h *header) Sealed {
+	return Sealed{
+		ID:      mail.ID{Partition: l.partition, Seq: h.firstSeq},
+		Segment: h.segment, At: time.Unix(0, h.time).UTC(),
+	}
+}
+
+// checkTarget makes sure that a reference points at the bytes that it says: a
+// server may be told to delete because of it.
+func (l *Ledger) checkTarget(e *Entry) error {
+	m, err := l.find(context.Background(), e.of)
+	if err != nil {
+		return fmt.Errorf("reference to %s: %w", e.of, err)
+	}
+	if m.typ != typeMessage || m.meta.Digest != e.delivery.Digest || m.meta.Size != e.delivery.Size {
+		return mail.Errorf(mail.Invalid, "reference to %s: it is not the message %s", e.of, e.delivery.Fingerprint)
+	}
+	return nil
+}
+
+// commit makes what was synced visible.
+func (l *Ledger) commit() {
+	l.synced = synced{chain: l.chain.clone(), off: l.seg.off}
+	offsets := slices.Clip(l.seg.offsets)
+	l.setLast(segment{first: l.seg.first, open: true, offsets: offsets}, l.chain.visible)
+}
+
+// fail marks the ledger broken. The handle is closed and never used again:
+// after a failed sync a second one may succeed without the bytes.
+func (l *Ledger) fail(doing string, err error) error {
+	err = classify(fmt.Errorf("%s: %w", doing, err))
+	if l.seg != nil {
+		_ = l.seg.f.Close() // what it would say is known already
+	}
+	l.setBroken(err)
+	l.log.Error("the ledger cannot be written", slog.String("error", err.Error()),
+		slog.Uint64("size", l.Size()), slog.Int("partition", int(l.partition)))
+	return err
+}
+
+func (l *Ledger) setBroken(err error) {
+	l.health.Lock()
+	defer l.health.Unlock()
+	l.broken = err
+}
+
+// heal recovers from a failure, in this process.
+func (l *Ledger) heal() error {
+	if l.Healthy() == nil {
+		return nil
+	}
+	if err := l.recover(l.synced.off); err != nil {
+		err = classify(fmt.Errorf("recover the ledger: %w", err))
+		l.setBroken(err)
+		return err
+	}
+	l.setBroken(nil)
+	l.log.Info("the ledger can be written again", slog.Uint64("size", l.Size()), slog.Int("partition", int(l.partition)))
+	return nil
+}
+
+// Close seals the open segment and gives up the lock. After a failure that no
+// Append has recovered from, it leaves the recovery to the next Open and
+// returns the failure.
+func (l *Ledger) Close() error {
+	l.write.Lock()
+	defer l.write.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	err := l.Healthy()
+	if err == nil && l.seg != nil {
+		if err = l.sealSegment("close"); err != nil {
+			err = l.fail("close the ledger", err)
+		}
+	}
+	l.view.close()
+	return errors.Join(err, l.lock.Close())
+}
+
+// classify gives an error of the file system the kind that its reader needs.
+func classify(err error) error {
+	switch {
+	case mail.KindOf(err) != mail.Other:
+		return err
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return mail.WithHint(mail.Errorf(mail.NoSpace, "%w", err),
+			"The disk of the archive is full. Free some space, at least twice the size of a segment; nothing was acknowledged meanwhile.")
+	}
+	return mail.Errorf(mail.Temporary, "%w", err)
+}
