@@ -179,7 +179,7 @@ func (s *shape) at(key string) *shape {
 
 func (l *loading) decode() *Config {
 	c := &Config{File: l.sources.File, lookup: lookupIn(l.sources.Env)}
-	err := l.ko.UnmarshalWithConf("", nil, koanf.UnmarshalConf{
+	err := l.ko.UnmarshalWithConf("", c, koanf.UnmarshalConf{
 		DecoderConfig: &mapstructure.DecoderConfig{Result: c, TagName: "koanf", ErrorUnused: true},
 	})
 	if err != nil {

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mailkeep/mailkeep/configs"
+	"github.com/mailkeep/mailkeep/internal/app"
+)
+
+// status returns the command that tells the state of mailboxes and archive.
+func (p *program) status() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "tell the state of mailboxes, archive and index",
+		Long: `Status tells for each mailbox what the archive holds and how its last session
+ended, and for each partition how far catalog and index have followed the ledger.`,
+		Example: `  mailkeep status
+  mailkeep status --json | jq '.mailboxes[] | select(.failures > 0)'`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withClient(cmd, func(ctx context.Context, _ *configs.Config, cl client) error {
+				report, err := cl.Status(ctx)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(p.stdout, report)
+				}
+				return renderStatus(p.stdout, report)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}
+
+// renderStatus prints a table of mailboxes and one of partitions.
+func renderStatus(out io.Writer, r app.StatusReport) error {
+	w := bufio.NewWriter(out)
+	if err := renderMailboxes(w, r); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	if err := renderPartitions(w, r.Partitions); err != nil {
+		return err
+	}
+	if q := r.Queue; q != nil {
+		fmt.Fprintf(w, "\nqueue: %s, %s\n", count(q.Messages, "message"), octets(int64(q.Octets)))
+	}
+	return w.Flush()
+}
+
+func renderMailboxes(w io.Writer, r app.StatusReport) error {
+	if len(r.Mailboxes) == 0 {
+		fmt.Fprintln(w, "no mailboxes")
+		return nil
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "MAILBOX\tARCHIVED\tSIZE\tLAST SESSION\tOUTCOME\tLISTED\tHELD\tNEXT")
+	for _, m := range r.Mailboxes {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", printable(m.Name), grouped(m.Messages), octets(int64(m.Octets)),
+			ago(r.Time, m.LastSession), printable(outcome(m)), m.Listed, m.Held, next(r.Time, m))
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for _, m := range r.Mailboxes {
+		if m.Error != "" {
+			printLine(w, m.Name+": "+m.Error+"; last success "+ago(r.Time, m.LastSuccess))
+		}
+	}
+	return nil
+}
+
+// outcome tells how the last session ended, and since how many it goes wrong.
+func outcome(m app.MailboxStatus) string {
+	switch {
+	case m.Outcome == "":
+		return "-"
+	case m.Failures > 1:
+		return fmt.Sprintf("%s (%d times)", m.Outcome, m.Failures)
+	}
+	return m.Outcome
+}
+
+func next(now time.Time, m app.MailboxStatus) string {
+	switch {
+	case !m.Configured:
+		return "not configured"
+	case m.NextDue.IsZero():
+		return "-"
+	case !m.NextDue.After(now):
+		return "now"
+	}
+	return "in " + span(m.NextDue.Sub(now))
+}
+
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return span(now.Sub(t)) + " ago"
+}
+
+// span prints a length of time in its largest two units.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+func renderPartitions(w io.Writer, partitions []app.PartitionStatus) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "PARTITION\tRECORDS\tSEGMENTS\tON DISK\tCATALOG\tINDEX")
+	for _, s := range partitions {
+		fmt.Fprintf(tw, "%d\t%s\t%d\t%s\t%s\t%s\n", s.Partition, grouped(s.Records), s.Segments, octets(s.Octets),
+			follows(s.Catalog, s.Records), follows(s.Index, s.Records))
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for _, s := range partitions {
+		if s.Problem != "" {
+			printLine(w, fmt.Sprintf("partition %d: %s", s.Partition, s.Problem))
+		}
+	}
+	return nil
+}
+
+// follows tells how far a view is behind its ledger.
+func follows(position, size uint64) string {
+	if position >= size {
+		return "complete"
+	}
+	return grouped(size-position) + " behind"
+}

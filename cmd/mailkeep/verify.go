@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mailkeep/mailkeep/internal/app"
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// verify returns the command that checks the archive.
+func (p *program) verify() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "check every byte of the archive",
+		Long: `Verify reads the whole archive and checks every record against the hashes of the
+ledger, and catalog and index against the ledger. It changes nothing. What it finds
+is printed with its place and what to do, and the exit status is 4.`,
+		Example: `  mailkeep verify
+  mailkeep verify --json > report.json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.runVerify(cmd, asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func (p *program) runVerify(cmd *cobra.Command, asJSON bool) error {
+	c, err := p.load(cmd, false)
+	if err != nil {
+		return err
+	}
+	progress := p.startProgress()
+	report, err := p.app.Verify(cmd.Context(), c, progress.console())
+	progress.stop()
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = printJSON(p.stdout, report)
+	} else {
+		err = renderVerify(p.stdout, report)
+	}
+	if err != nil || len(report.Findings) == 0 {
+		return err
+	}
+	return mail.Errorf(mail.Corrupt, "the archive is damaged: %s", count(len(report.Findings), "finding"))
+}
+
+// renderVerify prints what was checked, then the findings, then the verdict.
+func renderVerify(w io.Writer, r app.VerifyReport) error {
+	for _, v := range r.Partitions {
+		fmt.Fprintf(w, "partition %d: %s in %s, %s, %s\n", v.Partition, count(v.Records, "record"),
+			count(v.Segments, "segment"), count(v.Messages, "message"), octets(v.Octets))
+		if v.Head != "" {
+			printLine(w, "    head "+v.Head)
+		}
+	}
+	for _, f := range r.Findings {
+		renderFinding(w, f)
+	}
+	verdict := "no damage found"
+	if n := len(r.Findings); n > 0 {
+		verdict = "DAMAGED: " + count(n, "finding")
+	}
+	_, err := fmt.Fprintf(w, "%s, in %s\n", verdict, took(r.Ended.Sub(r.Started)))
+	return err
+}
+
+func renderFinding(w io.Writer, f app.Finding) {
+	line := fmt.Sprintf("FOUND in partition %d, %s", f.Partition, f.Where)
+	if f.ID != nil {
+		line += ", record " + f.ID.String()
+	}
+	printLine(w, line+": "+f.Problem)
+	if f.Hint != "" {
+		printLine(w, "    hint: "+f.Hint)
+	}
+}
+
+// took rounds a duration to what a person reads.
+func took(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}

@@ -1,0 +1,4 @@
+package main
+
+// wire plugs the application in.
+func wire() application { return application{} }
