@@ -72,7 +72,7 @@ func Open(path string, o Options) (*Catalog, error) {
 
 // open opens what is there if it can be trusted, else an empty catalog.
 func (c *Catalog) open() error {
-	left, err := c.mark.read()
+	left, sum, err := c.mark.read()
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (c *Catalog) open() error {
 	trusted := left == markClosed || left == markOpenHere
 	// If we die behind this line, the marker makes the next Open distrust the
 	// file, unless the kernel, and with it every page written, is still the same.
-	if err := c.mark.write(markOpenHere); err != nil {
+	if err := c.mark.open(); err != nil {
 		return err
 	}
 	if fresh || !trusted {
@@ -90,7 +90,7 @@ func (c *Catalog) open() error {
 		}
 		return c.create()
 	}
-	db, err := c.load(left == markOpenHere)
+	db, err := c.load(sum)
 	if err == nil {
 		c.db = db
 		return nil
@@ -128,14 +128,20 @@ func (c *Catalog) create() error {
 	return nil
 }
 
-// load opens the file and checks it: its structure too if deep.
-func (c *Catalog) load(deep bool) (db *bolt.DB, err error) {
+// load opens the file and checks it: against the sum with which it was closed,
+// or, if it was not, its structure.
+func (c *Catalog) load(sum string) (db *bolt.DB, err error) {
+	if sum != "" {
+		if got, err := c.mark.sum(); err != nil || got != sum {
+			return nil, errors.Join(err, mail.Errorf(mail.Corrupt, "the file is %s (octets, CRC-32C) and was closed as %s", got, sum))
+		}
+	}
 	defer guard(&err, nil)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if db, err = openBolt(c.path); err != nil {
 		return nil, err
 	}
-	if err := db.View(func(tx *bolt.Tx) error { return c.check(tx, deep) }); err != nil {
+	if err := db.View(func(tx *bolt.Tx) error { return c.check(tx, sum == "") }); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
@@ -251,7 +257,7 @@ func (c *Catalog) Close() error {
 	err = errors.Join(err, db.Close())
 	if err == nil {
 		// If we die before this is written, the next Open checks or rebuilds.
-		err = c.mark.write(markClosed)
+		err = c.mark.closed()
 	}
 	if err = errors.Join(err, c.mark.unlock()); err != nil {
 		return fmt.Errorf("close catalog %s: %w", c.path, err)

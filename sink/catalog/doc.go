@@ -39,8 +39,8 @@
 // Nothing is synced while the catalog is open: a lost entry is read again from
 // the ledger. The price is that a power cut may leave any mixture of old and new
 // pages. A marker beside the file therefore says "open" with the boot id of the
-// kernel before the first page is written, and "closed" after a full sync. What
-// was open under another boot is not even looked at but removed; what was open
+// kernel before the first page is written, and "closed", with the checksum of the
+// file, after a full sync. What was open under another boot is not even looked at but removed; what was open
 // under the same boot lost its process only, so every page write(2) returned for
 // is there, and bbolt's own order of writes makes it consistent; it is checked.
 //

@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -16,14 +18,14 @@ type state int
 
 const (
 	markNone      state = iota // no marker, or one that cannot be read
-	markClosed                 // closed: every page is on disk
+	markClosed                 // closed: every page is on disk, and as the sum says
 	markOpenHere               // open, or its process died, under this boot of the machine
 	markOpenOther              // it was open when the machine stopped
 )
 
 const (
-	wordClosed = "closed"
-	wordOpen   = "open "
+	wordClosed = "closed " // followed by the sum of the file
+	wordOpen   = "open "   // followed by the boot id
 	// bootIDFile names the running kernel's boot; another one after each start
 	// of the machine (random(4)).
 	bootIDFile = "/proc/sys/kernel/random/boot_id"
@@ -62,32 +64,57 @@ func bootID() string {
 	return strings.TrimSpace(string(b))
 }
 
-func (m marker) read() (state, error) {
+// read returns what the marker says and, if that is markClosed, the sum of the
+// file.
+func (m marker) read() (state, string, error) {
 	b, err := durable.ReadFile(m.dir, m.name+".state")
 	if errors.Is(err, fs.ErrNotExist) {
-		return markNone, nil
+		return markNone, "", nil
 	}
 	if err != nil {
-		return markNone, err
+		return markNone, "", err
 	}
 	word := strings.TrimSuffix(string(b), "\n")
+	if sum, closed := strings.CutPrefix(word, wordClosed); closed {
+		return markClosed, sum, nil
+	}
 	boot, open := strings.CutPrefix(word, wordOpen)
 	switch {
-	case word == wordClosed:
-		return markClosed, nil
 	case open && boot == m.boot && boot != "":
-		return markOpenHere, nil
+		return markOpenHere, "", nil
 	case open:
-		return markOpenOther, nil
+		return markOpenOther, "", nil
 	}
-	return markNone, nil
+	return markNone, "", nil
 }
 
-// write sets the marker, durably.
-func (m marker) write(s state) error {
-	word := wordClosed
-	if s == markOpenHere {
-		word = wordOpen + m.boot
+// open says, durably, that the catalog is open from now on.
+func (m marker) open() error { return m.write(wordOpen + m.boot) }
+
+// closed says, durably, that every page is on disk.
+func (m marker) closed() error {
+	sum, err := m.sum()
+	if err != nil {
+		return err
 	}
+	return m.write(wordClosed + sum)
+}
+
+func (m marker) write(word string) error {
 	return kindOf(durable.WriteFile(m.dir, m.name+".state", []byte(word+"\n")))
+}
+
+// sum returns the size and the CRC-32C of the catalog's file: damage is what it
+// is to find, not forgery.
+func (m marker) sum() (string, error) {
+	f, err := m.dir.Open(m.name)
+	if err != nil {
+		return "", err
+	}
+	h := crc32.New(castagnoli())
+	n, err := io.Copy(h, f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d %08x", n, h.Sum32()), nil
 }

@@ -33,6 +33,9 @@ type MailboxStats struct {
 	// LastDrain is the record of the latest session's report; nil if there is
 	// none.
 	LastDrain *mail.ID `json:"last_drain,omitempty"`
+	// LastSuccess is when the latest session with the outcome "ok" ended; zero
+	// if there is none.
+	LastSuccess time.Time `json:"last_success,omitzero"`
 }
 
 // statsRow is how MailboxStats is kept: with the name as octets in place of
@@ -63,10 +66,16 @@ func (s *statsRow) delivery(r mail.Record) {
 	}
 }
 
+// outcomeOK is the Outcome of a session that ended as it should.
+const outcomeOK = "ok"
+
 func (s *statsRow) drain(id mail.ID, d mail.Drain) {
 	s.Drains++
 	s.Deleted += uint64(max(d.Deleted, 0))
 	s.LastDrain = &id
+	if d.Outcome == outcomeOK {
+		s.LastSuccess = d.Ended
+	}
 }
 
 func readStats(b []byte) (*statsRow, error) {
