@@ -1,0 +1,350 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+
+	"github.com/mailkeep/mailkeep/internal/durable"
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// VerifyOptions say what to verify and whom to tell.
+type VerifyOptions struct {
+	// Archive and Partition name the ledger that it must be. With a zero
+	// Archive the first record is believed.
+	Archive   [16]byte
+	Partition uint16
+	// Durable ends the verification at a position, for a ledger that is being
+	// written; 0 goes to the end.
+	Durable uint64
+	// Progress, if set, is told how many octets of all segments are done.
+	Progress func(done, total int64)
+	// Found, if set, is told each finding as it is made.
+	Found func(Finding)
+}
+
+// A Finding is something that is not as the format says, and where.
+type Finding struct {
+	Segment string // file name
+	Offset  int64  // of the frame, in the file
+	Seq     uint64 // of the record; of the one that is due, where it cannot be read
+	Kind    string // one of the constants
+	Detail  string
+}
+
+// The kinds of findings.
+const (
+	FoundFrame     = "frame"     // a header or body is not what was written
+	FoundChain     = "chain"     // records are good but do not follow each other
+	FoundContent   = "content"   // what a body holds does not match its commitment
+	FoundReference = "reference" // it does not point at its message
+	FoundSeal      = "seal"      // the seal is damaged or does not match the segment
+	FoundMissing   = "missing"   // records or segments are not there
+	FoundTail      = "tail"      // an open segment ends with something that is no record
+	FoundAbandoned = "abandoned" // note: chunks of a large message that was not completed
+	FoundAside     = "aside"     // note: a file that recovery has set aside
+	FoundStrange   = "strange"   // note: a file that is none of the ledger's
+)
+
+// Note reports whether the finding is no damage.
+func (f Finding) Note() bool {
+	return f.Kind == FoundAbandoned || f.Kind == FoundAside || f.Kind == FoundStrange
+}
+
+// A Report sums up a verification.
+type Report struct {
+	Segments int
+	Records  uint64 // good ones, bookkeeping included
+	Messages uint64 // messages and references that followers see
+	Octets   int64
+	// Size and Root are of the Merkle tree; Root is zero if damage hides
+	// leaves that it needs.
+	Size    uint64
+	Root    mail.Digest
+	Damaged int // findings that are no notes
+	Notes   int
+}
+
+// Verify reads every octet of a ledger and compares it with everything that is
+// known of it: checksums, chain, hashes, commitments, seals, tree, order,
+// references. It changes nothing and needs no lock. Damage is a Finding, never
+// an error; behind it the verification goes on with the next good record.
+func Verify(ctx context.Context, fsys durable.FS, o VerifyOptions) (Report, error) {
+	dir, err := list(fsys)
+	if err != nil {
+		return Report{}, err
+	}
+	v := newVerifier(fsys, o, dir)
+	defer v.view.close()
+	for _, name := range slices.Concat(dir.aside, dir.recover) {
+		v.find(name, 0, 0, FoundAside, errors.New("set aside by recovery"))
+	}
+	for _, name := range dir.strange {
+		v.find(name, 0, 0, FoundStrange, errors.New("not a file of the ledger"))
+	}
+	for _, seg := range v.view.segs {
+		if o.Durable > 0 && seg.first >= o.Durable {
+			break
+		}
+		if err := v.segment(ctx, seg); err != nil {
+			return v.report, fmt.Errorf("verify %s: %w", seg.name(), err)
+		}
+	}
+	v.report.Size = v.chain.tree.size
+	if v.rooted {
+		v.report.Root = mail.Digest(v.chain.tree.root())
+	}
+	return v.report, nil
+}
+
+// A verifier goes over all segments in order.
+type verifier struct {
+	opts   VerifyOptions
+	view   *view // finds the targets of references
+	chain  chain
+	rooted bool // every leaf so far is in the tree
+	any    bool // the stream is still to be learned
+	group  open
+	lost   uint64 // chunks of groups that began before this are not judged
+	noSeal bool   // the seal of the segment before could not be read
+	report Report
+	done   int64
+	total  int64
+
+	// Of the segment at hand.
+	seg     segment
+	f       durable.File
+	w       *window
+	size    int64
+	off     int64
+	offsets []uint64
+	seqs    []uint64 // of the records at offsets
+	sum     hash.Hash
+	damaged bool
+	ended   bool // by its seal
+}
+
+// open is a group of chunks whose last one is to come.
+type open struct {
+	head   header
+	off    int64
+	sum    hash.Hash
+	size   uint64
+	meta   meta
+	intact bool
+	any    bool
+}
+
+func newVerifier(fsys durable.FS, o VerifyOptions, dir listing) *verifier {
+	v := &verifier{opts: o, rooted: true, any: o.Archive == [16]byte{}}
+	v.view = newView(fsys, Options{Archive: o.Archive, Partition: o.Partition})
+	v.chain = newChain(v.view.stream)
+	segs := make([]segment, 0, len(dir.sealed)+1)
+	for _, first := range dir.sealed {
+		segs = append(segs, segment{first: first})
+	}
+	for _, first := range dir.open {
+		if !slices.Contains(dir.sealed, first) {
+			segs = append(segs, segment{first: first, open: true})
+		}
+	}
+	slices.SortFunc(segs, func(a, b segment) int { return cmp.Compare(a.first, b.first) })
+	for _, s := range segs {
+		if info, err := fsys.Stat(s.name()); err == nil {
+			v.total += info.Size()
+		}
+	}
+	v.view.set(segs, 0)
+	return v
+}
+
+func (v *verifier) find(segment string, off int64, seq uint64, kind string, err error) {
+	f := Finding{Segment: segment, Offset: off, Seq: seq, Kind: kind, Detail: err.Error()}
+	if f.Note() {
+		v.report.Notes++
+	} else {
+		v.report.Damaged++
+		v.damaged = true
+	}
+	if v.opts.Found != nil {
+		v.opts.Found(f)
+	}
+}
+
+func (v *verifier) here(kind string, err error) {
+	v.find(v.seg.name(), v.off, v.chain.seq, kind, err)
+}
+
+// segment verifies one file.
+func (v *verifier) segment(ctx context.Context, seg segment) error {
+	f, err := v.view.fs.Open(seg.name())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	v.seg, v.f, v.w, v.size, v.off = seg, f, newWindow(f), info.Size(), 0
+	v.offsets, v.seqs, v.sum, v.damaged, v.ended = nil, nil, sha256.New(), false, false
+	v.report.Segments++
+	v.enter()
+	for v.off < v.size && !v.ended {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if v.opts.Durable > 0 && v.chain.seq >= v.opts.Durable {
+			return nil
+		}
+		if err := v.frame(); err != nil {
+			return err
+		}
+		if v.opts.Progress != nil {
+			v.opts.Progress(v.done+min(v.off, v.size), v.total)
+		}
+	}
+	v.leave()
+	return nil
+}
+
+// enter checks that the segment is the one that is due.
+func (v *verifier) enter() {
+	due := v.chain.seq
+	if v.noSeal && v.seg.first == due+1 {
+		v.lose(v.seg.first, hash32{}, false) // what is missing is the seal, which was found
+		due = v.seg.first
+	}
+	v.noSeal = false
+	if v.seg.first == due {
+		v.chain.number++
+		return
+	}
+	v.here(FoundMissing, fmt.Errorf("records %d to %d are missing before this segment", due, v.seg.first-1))
+	v.damaged = false // it is not this segment that is
+	v.lose(v.seg.first, hash32{}, false)
+	v.chain.number = 0 // learned from the next record
+}
+
+// lose goes on behind records that cannot be read. If it is one, and the next
+// record tells its leaf hash, the tree stays whole.
+func (v *verifier) lose(next uint64, prev hash32, told bool) {
+	if told && next == v.chain.seq+1 && v.rooted {
+		v.chain.tree.add(prev)
+	} else if next != v.chain.seq {
+		v.rooted = false
+	}
+	v.chain.seq, v.chain.known = next, false
+	v.group.intact, v.lost = false, next
+}
+
+// leave checks what must be so at the end of a segment.
+func (v *verifier) leave() {
+	v.done += v.size
+	v.report.Octets += v.size
+	if !v.seg.open && !v.ended {
+		v.here(FoundSeal, errors.New("segment ends without its seal"))
+	}
+	v.abandon()
+}
+
+// frame verifies the frame at off, or looks for the next good one.
+func (v *verifier) frame() error {
+	h, leaf, err := v.w.header(v.off)
+	if isReadError(err) {
+		return err
+	}
+	if err == nil && v.off+int64(h.frameLen) > v.size {
+		err = errors.New("frame is cut short")
+	}
+	if err != nil {
+		return v.bad(err)
+	}
+	v.learn(&h)
+	if err := v.chain.check(&h); err != nil {
+		v.here(FoundChain, err)
+		if h.stream != v.chain.stream || h.seq < v.chain.seq {
+			v.off += int64(h.frameLen)
+			return nil
+		}
+		v.lose(h.seq, h.prev, h.segment == v.chain.number)
+		v.chain.number, v.chain.time = h.segment, min(v.chain.time, h.time)
+	}
+	if (h.typ == typeOpen) != (v.off == 0) {
+		v.here(FoundChain, errors.New("segment open record is not where the segment begins"))
+	}
+	body, err := v.w.body(v.off, &h)
+	if isReadError(err) {
+		return err
+	}
+	if err != nil {
+		v.here(FoundFrame, err)
+		v.spoil(&h)
+	} else {
+		v.record(&h, body)
+	}
+	return v.advance(&h, leaf)
+}
+
+// spoil keeps a record that is damaged from being judged a second time.
+func (v *verifier) spoil(h *header) {
+	v.group.intact, v.lost = false, h.seq+1
+	v.ended = v.ended || h.typ == typeSeal
+}
+
+// learn takes from a record what nothing else has told.
+func (v *verifier) learn(h *header) {
+	if v.any {
+		v.any, v.chain.stream, v.view.stream = false, h.stream, h.stream
+	}
+	if v.chain.number == 0 {
+		v.chain.number = h.segment
+	}
+}
+
+// advance goes behind a frame whose header is good.
+func (v *verifier) advance(h *header, leaf hash32) error {
+	b, err := v.w.read(v.off, int(h.frameLen))
+	if err != nil {
+		return err
+	}
+	v.sum.Write(b)
+	if h.typ != typeSeal {
+		v.offsets, v.seqs = append(v.offsets, uint64(v.off)), append(v.seqs, h.seq)
+	}
+	v.chain.add(h, leaf)
+	v.report.Records++
+	v.off += int64(h.frameLen)
+	return nil
+}
+
+// bad reports a frame whose header cannot be read and finds the next one.
+func (v *verifier) bad(fault error) error {
+	next, ok, err := search(v.f, v.off+frameAlign, v.size, v.chain.stream, func(h *header) bool {
+		return h.seq > v.chain.seq && (v.chain.number == 0 || h.segment == v.chain.number)
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case ok:
+		v.here(FoundFrame, fault)
+		if next.head.seq > v.chain.seq+1 {
+			v.here(FoundMissing, fmt.Errorf("records %d to %d cannot be found", v.chain.seq+1, next.head.seq-1))
+		}
+		v.lose(next.head.seq, next.head.prev, true)
+		v.off = next.off
+	case v.seg.open:
+		v.here(FoundTail, fault)
+		v.off = v.size
+	default:
+		v.here(FoundSeal, fault) // as nothing good is behind it
+		v.off, v.ended, v.noSeal = v.size, true, true
+	}
+	return nil
+}
