@@ -116,8 +116,23 @@ func parseState(data []byte) (*state, bool) {
 	if err := json.Unmarshal(data, st); err != nil || st.Version != stateVersion {
 		return &state{Version: stateVersion}, false
 	}
-	st.Rows = st.Rows[:min(len(st.Rows), maxRows)]
+	st.repair()
 	return st, true
+}
+
+// repair brings what was read within bounds: another program may have written it.
+func (st *state) repair() {
+	st.Sessions, st.Window, st.Messages = max(0, st.Sessions), max(0, st.Window), max(0, st.Messages)
+	st.Bad, st.Stuck = max(0, st.Bad), max(0, st.Stuck)
+	st.Rows = st.Rows[:min(len(st.Rows), maxRows)]
+	st.Reports = st.Reports[:min(len(st.Reports), maxReports)]
+	for i := range st.Rows {
+		r := &st.Rows[i]
+		r.Tries, r.Commits, r.Refused = max(0, r.Tries), max(0, r.Commits), max(0, r.Refused)
+		if waits[r.Trouble] == nil {
+			r.Trouble = none
+		}
+	}
 }
 
 // encode returns the state as it is stored.

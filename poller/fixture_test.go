@@ -1,0 +1,547 @@
+package poller
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller/pop3"
+	"github.com/mailkeep/mailkeep/poller/pop3/pop3test"
+)
+
+const secret = "open-sesame-7391"
+
+// A sealing is what a scripted archive does with a committed message.
+type sealing struct {
+	after  time.Duration // until it is sealed
+	never  bool          // neither sealed nor answered
+	silent bool          // sealed, but the receipt is lost
+	err    error         // refused, the message is not sealed
+	alter  func(*mail.Receipt)
+}
+
+// An archive is a scripted Archive. It checks what it is handed.
+type archive struct {
+	t  *testing.T
+	mu sync.Mutex
+
+	seq     uint64
+	sealed  []mail.Receipt
+	bodies  map[mail.Digest][]byte
+	events  []mail.Drain
+	commits int
+	open    int // transfers begun and not ended
+
+	lookup func() error
+	begin  func() error
+	write  func(sofar int) error
+	commit func(mail.Delivery) error
+	seal   func(mail.Delivery) sealing
+	report func() error
+}
+
+func newArchive(t *testing.T) *archive {
+	return &archive{t: t, bodies: make(map[mail.Digest][]byte)}
+}
+
+func (a *archive) Lookup(_ context.Context, mailbox string, rows []mail.Listing) ([]mail.Receipt, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lookup != nil {
+		if err := a.lookup(); err != nil {
+			return nil, err
+		}
+	}
+	found := make([]mail.Receipt, len(rows))
+	for i, row := range rows {
+		for _, r := range a.sealed {
+			if r.Mailbox == mailbox && r.UIDL == row.UIDL && r.ListSize == row.Size && r.Suspect == "" {
+				found[i] = r
+			}
+		}
+	}
+	return found, nil
+}
+
+func (a *archive) Begin(context.Context, string) (Transfer, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.begin != nil {
+		if err := a.begin(); err != nil {
+			return nil, err
+		}
+	}
+	a.open++
+	return &transfer{a: a}, nil
+}
+
+func (a *archive) Report(_ context.Context, mailbox string, e mail.Event) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.report != nil {
+		if err := a.report(); err != nil {
+			return err
+		}
+	}
+	if e.Type != mail.EventDrain || e.Drain.Mailbox != mailbox {
+		a.t.Errorf("odd event %+v for %q", e, mailbox)
+	}
+	if !slices.ContainsFunc(a.events, func(d mail.Drain) bool { return d.Session == e.Drain.Session }) {
+		a.events = append(a.events, *e.Drain)
+	}
+	return nil
+}
+
+// has reports whether raw is sealed from mailbox, and not as suspect.
+func (a *archive) has(mailbox string, raw []byte) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	digest := mail.DigestOf(raw)
+	return slices.ContainsFunc(a.sealed, func(r mail.Receipt) bool {
+		return r.Mailbox == mailbox && r.Digest == digest && r.Suspect == ""
+	})
+}
+
+// lastEvent returns the newest event.
+func (a *archive) lastEvent() mail.Drain {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.events) == 0 {
+		a.t.Fatal("no event was reported")
+	}
+	return a.events[len(a.events)-1]
+}
+
+// put seals d, once, and returns its receipt.
+func (a *archive) put(d mail.Delivery) mail.Receipt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := mail.Receipt{Delivery: d, ID: mail.ID{Seq: a.seq}, SealedAt: time.Now()}
+	for _, old := range a.sealed {
+		if old.Mailbox == d.Mailbox && old.UIDL == d.UIDL && old.Digest == d.Digest && old.Suspect == d.Suspect {
+			r.ID, r.Duplicate = old.ID, true
+		}
+	}
+	if !r.Duplicate {
+		a.seq++
+	}
+	a.sealed = append(a.sealed, r)
+	return r
+}
+
+type transfer struct {
+	a     *archive
+	bytes bytes.Buffer
+	ended bool
+}
+
+func (tr *transfer) Write(p []byte) (int, error) {
+	if w := tr.a.write; w != nil {
+		if err := w(tr.bytes.Len()); err != nil {
+			return 0, err
+		}
+	}
+	return tr.bytes.Write(p)
+}
+
+func (tr *transfer) end() {
+	if tr.ended {
+		tr.a.t.Error("a transfer was ended twice")
+	}
+	tr.ended = true
+	tr.a.open--
+}
+
+func (tr *transfer) Abort() {
+	tr.a.mu.Lock()
+	defer tr.a.mu.Unlock()
+	tr.end()
+}
+
+func (tr *transfer) Commit(_ context.Context, d mail.Delivery) (Pending, error) {
+	a := tr.a
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	tr.end()
+	if d.Fingerprint != mail.FingerprintOf(tr.bytes.Bytes()) {
+		a.t.Errorf("committed %s, written %s", d.Fingerprint, mail.FingerprintOf(tr.bytes.Bytes()))
+	}
+	if a.commit != nil {
+		if err := a.commit(d); err != nil {
+			return nil, err
+		}
+	}
+	a.commits++
+	var how sealing
+	if a.seal != nil {
+		how = a.seal(d)
+	}
+	a.bodies[d.Digest] = slices.Clone(tr.bytes.Bytes())
+	p := &pendingSeal{done: make(chan struct{})}
+	if !how.never {
+		time.AfterFunc(how.after, func() { p.complete(a, d, how) })
+	}
+	return p, nil
+}
+
+type pendingSeal struct {
+	done    chan struct{}
+	receipt mail.Receipt
+	err     error
+}
+
+func (p *pendingSeal) complete(a *archive, d mail.Delivery, how sealing) {
+	if p.err = how.err; p.err == nil {
+		p.receipt = a.put(d)
+	}
+	if how.alter != nil {
+		how.alter(&p.receipt)
+	}
+	if !how.silent {
+		close(p.done)
+	}
+}
+
+func (p *pendingSeal) Receipt(ctx context.Context) (mail.Receipt, error) {
+	select {
+	case <-p.done:
+		return p.receipt, p.err
+	case <-ctx.Done():
+		return mail.Receipt{}, ctx.Err()
+	}
+}
+
+// leases is a Leaser in memory. check and lose script a loss.
+type leases struct {
+	t     *testing.T
+	mu    sync.Mutex
+	held  map[string]*leased
+	check func(n int) error // asked at the nth Check of a lease, from 1
+	most  int               // held at once, at any time
+}
+
+type leased struct {
+	l      *leases
+	name   string
+	lost   chan struct{}
+	checks int
+}
+
+func (l *leases) Lease(_ context.Context, mailbox string) (Lease, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil {
+		l.held = make(map[string]*leased)
+	}
+	if l.held[mailbox] != nil {
+		return nil, mail.Errorf(mail.InUse, "mailbox %q is leased", mailbox)
+	}
+	h := &leased{l: l, name: mailbox, lost: make(chan struct{})}
+	l.held[mailbox] = h
+	l.most = max(l.most, len(l.held))
+	return h, nil
+}
+
+// lose takes the lease of a mailbox away.
+func (l *leases) lose(mailbox string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.held[mailbox].lost)
+}
+
+func (h *leased) Check(context.Context) error {
+	h.checks++
+	if h.l.check != nil {
+		return h.l.check(h.checks)
+	}
+	return nil
+}
+
+func (h *leased) Lost() <-chan struct{} { return h.lost }
+
+func (h *leased) Release(context.Context) error {
+	h.l.mu.Lock()
+	defer h.l.mu.Unlock()
+	if h.l.held[h.name] != h {
+		h.l.t.Error("a lease was released twice")
+	}
+	delete(h.l.held, h.name)
+	return nil
+}
+
+// store is a Store in memory.
+type store struct {
+	mu   sync.Mutex
+	data map[string][]byte
+	rev  map[string]uint64
+	fail error
+}
+
+func (s *store) Load(_ context.Context, mailbox string) ([]byte, uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data[mailbox], s.rev[mailbox], s.fail
+}
+
+func (s *store) Save(_ context.Context, mailbox string, data []byte, rev uint64) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return 0, s.fail
+	}
+	if s.data == nil {
+		s.data, s.rev = make(map[string][]byte), make(map[string]uint64)
+	}
+	if s.rev[mailbox] != rev {
+		return 0, mail.Errorf(mail.InUse, "revision %d, not %d", s.rev[mailbox], rev)
+	}
+	s.data[mailbox] = slices.Clone(data)
+	s.rev[mailbox]++
+	return s.rev[mailbox], nil
+}
+
+// logs collects log output.
+type logs struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// A rig is one mailbox on a scripted server, and all that drains it.
+type rig struct {
+	t         *testing.T
+	srv       *pop3test.Server
+	box       *pop3test.Mailbox
+	arc       *archive
+	leases    *leases
+	store     *store
+	logs      *logs
+	d         *Drainer
+	m         Mailbox
+	originals [][]byte
+	conns     sync.WaitGroup
+	// strict checks at each DELE that the message is sealed. It needs numbers
+	// that follow from Mailbox.Left.
+	strict bool
+}
+
+// newRig makes a mailbox with the messages given. Call it inside a bubble.
+func newRig(t *testing.T, raw ...string) *rig {
+	r := &rig{
+		t: t, box: &pop3test.Mailbox{Password: secret}, arc: newArchive(t), leases: &leases{t: t}, store: new(store),
+		logs: new(logs), strict: true,
+	}
+	r.srv = &pop3test.Server{Mailboxes: map[string]*pop3test.Mailbox{"ann": r.box}}
+	r.hooks(pop3test.Hooks{})
+	r.deliver(pop3test.Messages(raw...)...)
+	r.d = &Drainer{
+		Archive: r.arc, Leaser: r.leases, Store: r.store, Worker: "w1", Sessions: 1,
+		Logger: slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	r.m = Mailbox{
+		Name: "ann@example.org", Host: "pop.example.org:110", User: "ann", Security: pop3.Plain, DialContext: r.dial,
+		Password: func(context.Context) (string, error) { return secret, nil },
+	}
+	return r
+}
+
+// deliver adds messages to the mailbox.
+func (r *rig) deliver(ms ...pop3test.Message) {
+	r.box.Add(ms...)
+	for _, m := range ms {
+		r.originals = append(r.originals, onWire(m.Raw))
+	}
+}
+
+// onWire is raw as a client gets it.
+func onWire(raw []byte) []byte {
+	if len(raw) > 0 && !bytes.HasSuffix(raw, []byte("\r\n")) {
+		return append(slices.Clone(raw), "\r\n"...)
+	}
+	return raw
+}
+
+// hooks sets the faults of the sessions to come, with the check of each DELE.
+func (r *rig) hooks(h pop3test.Hooks) {
+	inner := h.OnCommand
+	h.OnCommand = func(c pop3test.Command) *pop3test.Action {
+		if c.Verb == "DELE" && r.strict {
+			r.checkDele(c)
+		}
+		if c.Verb == "RSET" {
+			r.t.Error("RSET was sent")
+		}
+		if inner == nil {
+			return nil
+		}
+		return inner(c)
+	}
+	r.srv.SetHooks(h)
+}
+
+// checkDele is oracle O2: DELE n only after the seal of n.
+func (r *rig) checkDele(c pop3test.Command) {
+	n, err := strconv.Atoi(c.Arg)
+	left := r.box.Left()
+	if err != nil || n < 1 || n > len(left) {
+		r.t.Errorf("DELE %s of %d messages", c.Arg, len(left))
+		return
+	}
+	if !r.arc.has(r.m.Name, onWire(left[n-1].Raw)) {
+		r.t.Errorf("session %d: DELE %d before its seal", c.Session, n)
+	}
+}
+
+func (r *rig) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	client, server := net.Pipe()
+	r.conns.Go(func() { r.srv.ServeConn(context.WithoutCancel(ctx), server) })
+	return client, nil
+}
+
+// drain holds one drain and waits until the server has let go.
+func (r *rig) drain() Result {
+	r.t.Helper()
+	res, err := r.d.Drain(r.t.Context(), r.m)
+	if err != res.Err || OutcomeOf(err) != res.Outcome {
+		r.t.Errorf("error %v, result %v %v", err, res.Outcome, res.Err)
+	}
+	r.conns.Wait()
+	r.check()
+	return res
+}
+
+// drainOK is a drain that must succeed.
+func (r *rig) drainOK() Result {
+	r.t.Helper()
+	res := r.drain()
+	if res.Err != nil {
+		r.t.Errorf("drain: %v", res.Err)
+	}
+	return res
+}
+
+// check holds the oracles that are true at any time: O1 and O6, and that no
+// transfer is left open.
+func (r *rig) check() {
+	r.t.Helper()
+	left := make(map[string]int)
+	for _, m := range r.box.Left() {
+		left[string(onWire(m.Raw))]++
+	}
+	for i, raw := range r.originals {
+		if left[string(raw)] > 0 {
+			continue
+		}
+		if !r.arc.has(r.m.Name, raw) {
+			r.t.Errorf("message %d is lost", i+1)
+		}
+	}
+	for _, d := range r.srv.Deleted() {
+		if !r.arc.has(r.m.Name, onWire(d.Raw)) {
+			r.t.Errorf("message %q was deleted unsealed", d.UIDL)
+		}
+	}
+	if r.arc.open != 0 {
+		r.t.Errorf("%d transfers are open", r.arc.open)
+	}
+	if strings.Contains(r.logs.String(), secret) {
+		r.t.Error("the password is in the log")
+	}
+}
+
+// settle drains with pauses, at most n times, until the mailbox is empty but for
+// keep messages (O5).
+func (r *rig) settle(n, keep int) {
+	r.t.Helper()
+	for range n {
+		if len(r.box.Left()) == keep {
+			return
+		}
+		r.drain()
+		elapse(20 * time.Minute)
+	}
+	if left := len(r.box.Left()); left != keep {
+		r.t.Errorf("after %d sessions %d messages are left, want %d\n%s", n, left, keep, r.logs)
+	}
+}
+
+// elapse lets the time of the bubble pass.
+func elapse(d time.Duration) { <-time.After(d) }
+
+// count returns how many commands of the verb the server saw, in one session or
+// (0) in all.
+func (r *rig) count(verb string, session int) int {
+	n := 0
+	for _, c := range r.srv.Commands() {
+		if c.Verb == verb && (session == 0 || c.Session == session) {
+			n++
+		}
+	}
+	return n
+}
+
+// expect compares counts.
+func expect[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+// state returns the mailbox's state as stored.
+func (r *rig) state() *state {
+	st, ok := parseState(r.store.data[r.m.Name])
+	if !ok {
+		r.t.Error("the stored state is unreadable")
+	}
+	return st
+}
+
+// trouble returns the record of a row by its UIDL.
+func (r *rig) trouble(uidl string) row {
+	for _, row := range r.state().Rows {
+		if string(row.UIDL) == uidl {
+			return row
+		}
+	}
+	return row{}
+}
+
+// letter makes a message of about size octets.
+func letter(subject string, size int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "From: ann@example.org\r\nSubject: %s\r\n\r\n", subject)
+	for b.Len() < size {
+		b.WriteString("The quick brown fox jumps over the lazy dog.\r\n")
+	}
+	return b.String()
+}
+
+// letters makes n of them.
+func letters(n int) []string {
+	ls := make([]string, n)
+	for i := range ls {
+		ls[i] = letter(fmt.Sprintf("letter %d", i+1), 100+37*i%400)
+	}
+	return ls
+}
