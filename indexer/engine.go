@@ -1,0 +1,345 @@
+package indexer
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/blevesearch/bleve/v2"
+	"github.com/blevesearch/bleve/v2/index/scorch"
+	"github.com/blevesearch/bleve/v2/mapping"
+	index "github.com/blevesearch/bleve_index_api"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+const (
+	engineDir = "bleve"
+	// cleanFile says that the engine was closed and not killed. It is removed
+	// before the engine is opened.
+	cleanFile = "clean"
+
+	commitLimit = 60 * time.Second // a batch that takes longer has hung
+	closeLimit  = 20 * time.Second
+)
+
+// The keys of the values that are committed with the documents.
+var (
+	keyPosition = []byte("mailkeep/position") // cursor, 8 octets, big endian
+	keyFormat   = []byte("mailkeep/format")   // formatVersion, likewise
+)
+
+// An engine is one open Bleve index. Any failure of a batch, in the background
+// or of a reader leaves it poisoned: its state in memory can no longer be
+// trusted, what is on disk can. A poisoned engine answers nothing; it is closed
+// and the index opened again.
+type engine struct {
+	path     string
+	bleve    bleve.Index
+	scorch   index.Index
+	position uint64
+
+	poison sync.Once
+	broken chan struct{} // closed when poisoned
+	cause  error         // set before broken is closed
+}
+
+// asyncErrors hands the engines' background errors to the engines, by path:
+// Bleve looks callbacks up in a global table.
+var asyncErrors struct {
+	register sync.Once
+	engines  sync.Map // store path -> *engine
+}
+
+const asyncName = "mailkeep"
+
+func registerAsyncErrors() {
+	asyncErrors.register.Do(func() {
+		scorch.RegistryAsyncErrorCallbacks[asyncName] = func(err error, path string) {
+			if e, ok := asyncErrors.engines.Load(path); ok {
+				e.(*engine).fail(fmt.Errorf("in the background: %w", err))
+			}
+		}
+	})
+}
+
+// settings are given when the index is made and at each opening.
+func settings() map[string]any {
+	return map[string]any{
+		"unsafe_batch":           false,
+		"numSnapshotsToKeep":     1,
+		"bolt_timeout":           "5s",
+		"asyncErrorCallbackName": asyncName,
+		"scorchPersisterOptions": map[string]any{
+			"persisterNapTimeMSec": 0, "persisterNapUnderNumFiles": 200,
+			// More workers have written internal values ahead of their
+			// segments (blevesearch/bleve#2363).
+			"numPersisterWorkers": 1,
+		},
+		"scorchMergePlanOptions": map[string]any{
+			"maxSegmentsPerTier": 10, "segmentsPerMergeTask": 10, "tierGrowth": 10, "maxSegmentSize": 5000000,
+		},
+	}
+}
+
+// fieldless is the mapping that Bleve insists on. Documents come analysed, so
+// it maps nothing.
+func fieldless() mapping.IndexMapping {
+	m := bleve.NewIndexMapping()
+	m.DefaultMapping = bleve.NewDocumentDisabledMapping()
+	m.StoreDynamic, m.IndexDynamic, m.DocValuesDynamic = false, false, false
+	return m
+}
+
+// openEngine opens the index in o.Dir. What cannot be used is set aside and
+// replaced by an empty index.
+func openEngine(o *Options) (*engine, error) {
+	registerAsyncErrors()
+	path := filepath.Join(o.Dir, engineDir)
+	clean := os.Remove(filepath.Join(o.Dir, cleanFile)) == nil
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return createEngine(path)
+	}
+	e, err := openChecked(path, clean)
+	if err == nil {
+		return e, nil
+	}
+	if k := mail.KindOf(err); k == mail.InUse || k == mail.NoSpace || k == mail.Denied {
+		return nil, err
+	}
+	aside, moved := setAside(path)
+	if moved != nil {
+		return nil, errors.Join(err, moved)
+	}
+	o.Logger.Error("index set aside, will be rebuilt from the ledger",
+		o.logPartition(), slog.String("cause", err.Error()), slog.String("moved_to", aside))
+	return createEngine(path)
+}
+
+// setAside renames the index and removes one that was set aside earlier.
+func setAside(path string) (string, error) {
+	old, err := filepath.Glob(path + ".broken-*")
+	if err != nil {
+		return "", err
+	}
+	n := 1
+	for _, name := range old {
+		var k int
+		if _, err := fmt.Sscanf(filepath.Ext(name), ".broken-%d", &k); err == nil {
+			n = max(n, k+1)
+		}
+		if err := os.RemoveAll(name); err != nil {
+			return "", classify("remove an index set aside earlier", err)
+		}
+	}
+	aside := fmt.Sprintf("%s.broken-%d", path, n)
+	if err := os.Rename(path, aside); err != nil {
+		return "", classify("set the index aside", err)
+	}
+	return aside, nil
+}
+
+// createEngine makes an empty index. One that a crash left half made does not
+// open, and is set aside then.
+func createEngine(path string) (e *engine, err error) {
+	e = newEngine(path)
+	err = guard(func() error {
+		b, err := bleve.NewUsing(path, fieldless(), scorch.Name, scorch.Name, settings())
+		if err != nil {
+			return err
+		}
+		e.bleve = b
+		batch := b.NewBatch()
+		batch.SetInternal(keyFormat, number(formatVersion))
+		batch.SetInternal(keyPosition, number(0))
+		return b.Batch(batch)
+	})
+	if err == nil {
+		err = e.attach()
+	}
+	if err != nil {
+		return nil, errors.Join(classify("make the index", err), e.abandon())
+	}
+	return e, nil
+}
+
+// openChecked opens an existing index. Unless it is clean, its segments are
+// checked before, through a read-only engine: one that writes could merge a
+// damaged segment into one with a good checksum meanwhile.
+func openChecked(path string, clean bool) (*engine, error) {
+	if !clean {
+		e, err := openWith(path, true)
+		if err != nil {
+			return nil, err
+		}
+		err = guard(e.checkSegments)
+		if err = errors.Join(err, e.abandon()); err != nil {
+			return nil, classify("check the index", err)
+		}
+	}
+	return openWith(path, false)
+}
+
+func openWith(path string, readOnly bool) (*engine, error) {
+	e := newEngine(path)
+	err := guard(func() error {
+		s := settings()
+		s["read_only"] = readOnly
+		b, err := bleve.OpenUsing(path, s)
+		if err != nil {
+			return err
+		}
+		e.bleve = b
+		return e.attach()
+	})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		err = inUse(path)
+	}
+	if err != nil {
+		return nil, errors.Join(classify("open the index", err), e.abandon())
+	}
+	return e, nil
+}
+
+func newEngine(path string) *engine {
+	e := &engine{path: path, broken: make(chan struct{})}
+	asyncErrors.engines.Store(e.storePath(), e)
+	return e
+}
+
+func (e *engine) storePath() string { return filepath.Join(e.path, "store") }
+
+// attach reads what the open index says of itself.
+func (e *engine) attach() error {
+	var err error
+	if e.scorch, err = e.bleve.Advanced(); err != nil {
+		return err
+	}
+	r, err := e.scorch.Reader()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	format, err := readNumber(r, keyFormat)
+	if err != nil {
+		return err
+	}
+	if format != formatVersion {
+		return fmt.Errorf("its format is %d, this program writes %d", format, formatVersion)
+	}
+	e.position, err = readNumber(r, keyPosition)
+	return err
+}
+
+func number(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
+
+func readNumber(r index.IndexReader, key []byte) (uint64, error) {
+	b, err := r.GetInternal(key)
+	if err != nil {
+		return 0, err
+	}
+	if len(b) != 8 {
+		return 0, fmt.Errorf("it has no value %s", key)
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
+
+// commit makes the documents and the cursor durable, together. Any error
+// poisons the engine.
+func (e *engine) commit(docs []*document, position uint64) error {
+	done := make(chan error, 1)
+	go func() { done <- guard(func() error { return e.batch(docs, position) }) }()
+	limit := time.NewTimer(commitLimit)
+	defer limit.Stop()
+	var err error
+	select {
+	case err = <-done:
+	case <-e.broken:
+		err = e.cause
+	case <-limit.C:
+		err = fmt.Errorf("the batch did not end within %v", commitLimit)
+	}
+	if err != nil {
+		e.fail(err)
+		return classify("commit to the index", err)
+	}
+	e.position = position
+	return nil
+}
+
+func (e *engine) batch(docs []*document, position uint64) error {
+	b := e.bleve.NewBatch()
+	for _, d := range docs {
+		if err := b.IndexAdvanced(d.bleve()); err != nil {
+			return err
+		}
+	}
+	b.SetInternal(keyPosition, number(position))
+	return e.bleve.Batch(b)
+}
+
+// fail poisons the engine.
+func (e *engine) fail(err error) {
+	e.poison.Do(func() {
+		e.cause = err
+		close(e.broken)
+	})
+}
+
+// poisoned returns why the engine cannot be used, or nil.
+func (e *engine) poisoned() error {
+	select {
+	case <-e.broken:
+		return e.cause
+	default:
+		return nil
+	}
+}
+
+// close closes the engine and marks it clean if nothing went wrong with it.
+func (e *engine) close() error {
+	sound := e.poisoned() == nil
+	if err := e.abandon(); err != nil || !sound {
+		return err
+	}
+	f, err := os.Create(filepath.Join(filepath.Dir(e.path), cleanFile))
+	if err != nil {
+		return classify("mark the index clean", err)
+	}
+	return f.Close()
+}
+
+// abandon closes what is open, without waiting for ever: after a fault of the
+// engine its background work may never end.
+func (e *engine) abandon() error {
+	defer asyncErrors.engines.CompareAndDelete(e.storePath(), e)
+	if e.bleve == nil {
+		return nil
+	}
+	done := make(chan error, 1)
+	go func() { done <- guard(e.bleve.Close) }()
+	limit := time.NewTimer(closeLimit)
+	defer limit.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-limit.C:
+		return mail.WithHint(fmt.Errorf("the index did not close within %v", closeLimit), "restart mailkeep")
+	}
+}
+
+// guard turns a panic of the engine into an error.
+func guard(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = mail.Errorf(mail.Corrupt, "the search engine panicked: %v", r)
+		}
+	}()
+	return f()
+}

@@ -1,0 +1,87 @@
+package indexer
+
+import (
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// letters that Unicode does not decompose but that readers type without.
+var plainLetters = map[rune]string{
+	'ß': "ss", 'ẞ': "ss", 'æ': "ae", 'Æ': "ae", 'œ': "oe", 'Œ': "oe",
+	'ø': "o", 'Ø': "o", 'ł': "l", 'Ł': "l", 'đ': "d", 'Đ': "d", 'ð': "d", 'Ð': "d",
+	'þ': "th", 'Þ': "th", 'ħ': "h", 'Ħ': "h", 'ı': "i", 'ς': "σ",
+}
+
+// appendFolded appends the search form of r: compatibility decomposed, without
+// marks, in lower case. Marks alone vanish.
+func appendFolded(b []byte, r rune) []byte {
+	if r < utf8.RuneSelf {
+		if 'A' <= r && r <= 'Z' {
+			r |= 0x20
+		}
+		return append(b, byte(r))
+	}
+	if s, ok := plainLetters[r]; ok {
+		return append(b, s...)
+	}
+	var buf [utf8.UTFMax]byte
+	p := norm.NFKD.Properties(buf[:utf8.EncodeRune(buf[:], r)])
+	d := p.Decomposition()
+	if d == nil {
+		return appendLower(b, r)
+	}
+	for len(d) > 0 {
+		r, n := utf8.DecodeRune(d)
+		b = appendLower(b, r)
+		d = d[n:]
+	}
+	return b
+}
+
+// appendLower appends r in lower case unless it is no part of a word.
+func appendLower(b []byte, r rune) []byte {
+	if !unicode.IsLetter(r) && !unicode.IsNumber(r) {
+		return b
+	}
+	r = unicode.ToLower(r)
+	if s, ok := plainLetters[r]; ok {
+		return append(b, s...)
+	}
+	return utf8.AppendRune(b, r)
+}
+
+// A script tells how a character takes part in words.
+type script uint8
+
+const (
+	between   script = iota // separates words
+	letter                  // part of a word between separators
+	mark                    // belongs to the letter before it
+	ideograph               // of a script written without spaces
+)
+
+func scriptOf(r rune) script {
+	switch {
+	case r < utf8.RuneSelf:
+		if c := r | 0x20; 'a' <= c && c <= 'z' || '0' <= r && r <= '9' {
+			return letter
+		}
+		return between
+	case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul,
+		unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar):
+		switch {
+		case unicode.IsLetter(r), unicode.IsNumber(r):
+			return ideograph
+		case unicode.Is(unicode.M, r):
+			return mark
+		}
+		return between
+	case unicode.IsLetter(r), unicode.IsNumber(r):
+		return letter
+	case unicode.Is(unicode.M, r), r == '\u200c', r == '\u200d', r == '\u00ad':
+		return mark
+	}
+	return between
+}

@@ -1,0 +1,162 @@
+package indexer
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// Options say where an index lives and how it batches.
+type Options struct {
+	// Dir is the directory of this index alone; it is made if missing.
+	Dir       string
+	Partition uint16
+	// Logger receives what operators should know; nil discards it.
+	Logger *slog.Logger
+	// BatchBytes is how much text a batch holds, in octets; 0 means 1 MiB.
+	// Peak memory is about a hundred times as much.
+	BatchBytes int
+	// Linger is how long a batch waits to become full; 0 means 500 ms.
+	Linger time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+func (o *Options) defaults() {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.BatchBytes <= 0 {
+		o.BatchBytes = 1 << 20
+	}
+	if o.Linger <= 0 {
+		o.Linger = 500 * time.Millisecond
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
+// Source is what the follower needs of a ledger.
+type Source interface {
+	// Size returns the durable size in records. It never decreases.
+	Size() uint64
+	// Wait returns nil when Size is greater than size.
+	Wait(ctx context.Context, size uint64) error
+	// Records yields the records from position from up to the durable size at
+	// the time of the call, in order. An error ends the sequence.
+	Records(ctx context.Context, from uint64) iter.Seq2[mail.Record, error]
+	// Raw opens the bytes of a message. An error of kind mail.Corrupt or
+	// mail.NotFound is taken as final; others are tried again.
+	Raw(ctx context.Context, id mail.ID) (mail.Raw, error)
+}
+
+// ParseFunc parses raw bytes; its error is r's. It is called by several
+// goroutines at once.
+type ParseFunc func(ctx context.Context, r mail.Raw) (*mail.Message, error)
+
+// DateFunc returns the effective date of a message and where it comes from.
+type DateFunc func(m *mail.Message, fetched time.Time) (time.Time, string)
+
+// TextFunc returns the parsed message of a record, for the snippets of a hit.
+type TextFunc func(ctx context.Context, id mail.ID) (*mail.Message, error)
+
+// An Index is the search index of one partition. Its methods may be called at
+// once from several goroutines.
+type Index struct {
+	opts Options
+	lock *os.File // held for exclusive use of opts.Dir
+
+	// searches holds a token per running search.
+	searches chan struct{}
+	running  sync.WaitGroup // searches and their readers
+
+	following sync.Mutex // held by the one follower
+	position  atomic.Uint64
+
+	// mu guards engine: held for reading while a reader is taken from it and
+	// for writing while it is replaced.
+	mu     sync.RWMutex
+	engine *engine // nil while closed or being reopened
+	closed bool
+}
+
+// Open opens the index in o.Dir, or makes an empty one. Errors: mail.InUse if
+// another process has it open, mail.Denied and mail.NoSpace. An index that is
+// damaged, or of another format, is set aside and an empty one takes its
+// place; the follower fills it again from position 0.
+func Open(o Options) (*Index, error) {
+	o.defaults()
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, classify("make the index directory", err)
+	}
+	lock, err := lockDir(o.Dir, lockWait)
+	if err != nil {
+		return nil, err
+	}
+	x := &Index{opts: o, lock: lock, searches: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	if x.engine, err = openEngine(&x.opts); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	x.position.Store(x.engine.position)
+	return x, nil
+}
+
+// Position returns the cursor: all records before it are indexed, durably.
+func (x *Index) Position() uint64 { return x.position.Load() }
+
+// Close waits for searches in progress and closes the index. A follower must
+// have returned before. Closing again does nothing.
+func (x *Index) Close() error {
+	x.mu.Lock()
+	e := x.engine
+	x.engine = nil
+	again := x.closed
+	x.closed = true
+	x.mu.Unlock()
+	if again {
+		return nil
+	}
+	x.running.Wait()
+	var err error
+	if e != nil {
+		err = e.close()
+	}
+	return errors.Join(err, x.lock.Close())
+}
+
+// Drop deletes the index in dir. It is made again from the ledger when it is
+// opened next. Errors: mail.InUse if it is open.
+func Drop(dir string) error {
+	lock, err := lockDir(dir, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	names, err := filepath.Glob(filepath.Join(dir, engineDir+"*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range append(names, filepath.Join(dir, cleanFile)) {
+		err = errors.Join(err, os.RemoveAll(name))
+	}
+	return err
+}
+
+// logID is the attribute that tells which partition a line is about.
+func (o *Options) logPartition() slog.Attr {
+	return slog.Int("partition", int(o.Partition))
+}
