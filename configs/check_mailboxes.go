@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 )
 
 func (k *checking) hosts() {
@@ -85,7 +86,7 @@ func (k *checking) mailboxes() {
 }
 
 func (k *checking) mailbox(m *Mailbox) {
-	nameKey := k.written(m.key, "name")
+	nameKey := join(m.key, "name")
 	if p := checkName(m.Name); p != nil {
 		k.fault(nameKey, "the mailbox's name "+p.text, p.hint)
 	}
@@ -103,7 +104,7 @@ func (k *checking) mailbox(m *Mailbox) {
 // mailboxHost checks the server that m names itself; entries of "hosts" are
 // checked once, where they stand.
 func (k *checking) mailboxHost(m *Mailbox, h Host) {
-	key := k.written(m.key, "host")
+	key := join(m.key, "host")
 	if m.Host == "" {
 		k.fault(key, "the mailbox's host is missing", "name an entry of hosts, or host:port of the server")
 		return
@@ -135,18 +136,23 @@ func (k *checking) password(m *Mailbox) {
 	case m.PasswordEnv != "":
 		m.secret = SecretEnv(m.PasswordEnv, k.config.lookup)
 	default:
-		k.fault(m.key, "the mailbox has no password", "set password_file or password_env")
+		k.fault(file, "the mailbox has no password", "set password_file or password_env")
 		return
 	}
 	if k.sources.SkipSecrets {
 		return
 	}
-	key := cmp.Or(map[bool]string{true: env}[m.PasswordEnv != ""], file)
-	if _, err := m.secret.Reveal(); err != nil {
-		k.fault(key, secretProblem(m.secret, err), "check the name and the permissions")
+	if m.PasswordEnv != "" {
+		if _, err := m.secret.Reveal(); err != nil {
+			k.fault(env, secretProblem(m.secret, err), "set it in the environment of mailkeep")
+		}
 		return
 	}
-	k.secretMode(key, m.PasswordFile)
+	if _, err := m.secret.Reveal(); err != nil {
+		k.fault(file, secretProblem(m.secret, err), "check the name and the permissions")
+		return
+	}
+	k.secretMode(file, m.PasswordFile)
 }
 
 // secretProblem words an error of Reveal for a fault.
@@ -154,13 +160,13 @@ func secretProblem(s Secret, err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.Source() + " does not exist"
 	}
-	return err.Error()
+	return strings.TrimPrefix(err.Error(), "secret: ")
 }
 
 // secretMode warns of a password file that others may read.
 func (k *checking) secretMode(key, file string) {
 	fi, err := os.Stat(file)
-	if file == "" || err != nil {
+	if err != nil {
 		return
 	}
 	if mode := fi.Mode().Perm(); mode&0o077 != 0 {
@@ -172,7 +178,7 @@ func (k *checking) secretMode(key, file string) {
 // mailboxes on one maildrop would each wait for what the other deletes.
 func (k *checking) unique(m *Mailbox, names map[string]string, logins map[[2]string]string) {
 	if first, taken := names[m.Name]; taken && m.Name != "" {
-		k.fault(k.written(m.key, "name"), quote(m.Name)+" is the name of another mailbox, at "+k.origins.of(first).where,
+		k.fault(join(m.key, "name"), quote(m.Name)+" is the name of another mailbox, at "+k.origins.of(first).where,
 			"give each mailbox a name of its own")
 		return
 	}
@@ -180,18 +186,9 @@ func (k *checking) unique(m *Mailbox, names map[string]string, logins map[[2]str
 	r := k.config.resolve(m)
 	login := [2]string{r.Address, r.User}
 	if first, taken := logins[login]; taken && m.Host != "" && r.User != "" {
-		k.fault(k.written(m.key, "user"), quote(r.User)+" at "+r.Address+" is drained already, by the mailbox at "+k.origins.of(first).where,
+		k.fault(join(m.key, "user"), quote(r.User)+" at "+r.Address+" is drained already, by the mailbox at "+k.origins.of(first).where,
 			"remove one of the two")
 		return
 	}
 	logins[login] = m.key
-}
-
-// written returns the key of a value of an entry, or that of the entry itself
-// if the value is not written.
-func (k *checking) written(entry, name string) string {
-	if _, ok := k.origins[join(entry, name)]; ok {
-		return join(entry, name)
-	}
-	return entry
 }

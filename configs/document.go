@@ -45,7 +45,7 @@ type document struct {
 	broken  map[string]bool // keys that have a fault
 }
 
-// open reads the file, at most maxFile octets of it.
+// readFile reads the file, at most maxFile octets of it.
 func readFile(name string) ([]byte, *problem) {
 	f, err := os.Open(name)
 	if err != nil {

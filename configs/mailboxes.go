@@ -28,14 +28,23 @@ func (l *loading) mailboxesFile(c *Config) {
 	d := l.newDocument(c.MailboxesFile)
 	entries := d.mailboxes(l.shape.children["mailboxes"])
 	for i, e := range entries {
-		m := Mailbox{}
-		if err := mapstructure.Decode(e, &m); err != nil {
+		m, err := decodeMailbox(e)
+		if err != nil {
 			d.fault(0, "", problem{text: "cannot be decoded: " + clip(err.Error())})
 			return
 		}
 		m.key = fmt.Sprintf("%s[%d]", mailboxesKey, i)
 		c.Mailboxes = append(c.Mailboxes, m)
 	}
+}
+
+func decodeMailbox(entry any) (Mailbox, error) {
+	var m Mailbox
+	dec, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: &m, TagName: "koanf", ErrorUnused: true})
+	if err != nil {
+		return m, err
+	}
+	return m, dec.Decode(entry)
 }
 
 // mailboxes reads the document as CSV or YAML by its extension.

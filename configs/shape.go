@@ -102,7 +102,7 @@ func parseBool(text string) (any, *problem) {
 
 func (s *shape) parseString(text, dir string) (any, *problem) {
 	if words := s.enum(); words != nil && !slices.Contains(words, text) {
-		hint := "write " + either(words)
+		hint := ""
 		if near := nearest(text, words); near != "" {
 			hint = fmt.Sprintf("did you mean %s?", near)
 		}
@@ -143,6 +143,9 @@ func either(words []string) string {
 func nearest(text string, words []string) string {
 	best, least := "", 1+min(len(text)/3, 3)
 	for _, w := range words {
+		if len(w) > 2 && strings.HasPrefix(strings.ToLower(text), w) {
+			return w
+		}
 		if d := edits(strings.ToLower(text), w); d < least || d == least && best == "" && d == 1 {
 			best, least = w, d
 		}
