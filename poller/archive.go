@@ -20,7 +20,7 @@ type Archive interface {
 	Lookup(ctx context.Context, mailbox string, rows []mail.Listing) ([]mail.Receipt, error)
 
 	// Begin starts the transfer of one message. Nothing of it reaches the archive
-	// before Commit.
+	// before Commit. ctx bounds the call only, not the transfer.
 	Begin(ctx context.Context, mailbox string) (Transfer, error)
 
 	// Report keeps an event. It returns nil once the event is durable on its way

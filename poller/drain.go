@@ -31,6 +31,10 @@ type Drainer struct {
 // DefaultGrace is the Grace of a Drainer and the StopGrace of Options.
 const DefaultGrace = 20 * time.Second
 
+// breath is the pause between two sessions of a mailbox: servers give up its
+// lock a moment after they have answered QUIT.
+const breath = 50 * time.Millisecond
+
 // afterwards bounds what is still done when a session is over and its context
 // may be: report, save, release.
 const afterwards = 10 * time.Second
@@ -105,7 +109,7 @@ func (d *Drainer) drainLeased(ctx context.Context, m Mailbox, res *Result) error
 	for {
 		err = d.hold(early, hard, m, keeper, lease, res)
 		res.More = res.More && ctx.Err() == nil
-		if err != nil || !res.More || d.Sessions > 0 && res.Sessions >= d.Sessions || !pause(early, res.LoginDelay) {
+		if err != nil || !res.More || d.Sessions > 0 && res.Sessions >= d.Sessions || !pause(early, max(res.LoginDelay, breath)) {
 			return err
 		}
 	}
@@ -219,7 +223,7 @@ func (s *session) more() bool {
 	}
 	undone := s.plan.left > 0 || s.report.Outcome != string(OutcomeOK)
 	for _, m := range s.plan.fetch {
-		undone = undone || m.sealed && !m.deleted && !s.keep()
+		undone = undone || !m.fetched && m.why == "" || m.sealed && !m.deleted && !s.keep()
 	}
 	return undone || s.consuming && s.report.Deleted > 0
 }
@@ -234,25 +238,13 @@ func (s *session) learn(err error) {
 	if !s.loggedIn() {
 		return
 	}
-	st := s.st
 	switch OutcomeOf(err) {
 	case OutcomeTemp, OutcomeProtocol:
-		if s.report.Quit == mail.QuitRefused {
-			return
-		}
-		st.Bad++
-		st.Window = 1
-		st.Messages = max(1, s.budget/2)
-		if st.Bad >= 2 {
-			st.Messages = 1
+		if s.report.Listed > 0 && s.report.Quit != mail.QuitRefused {
+			s.st.broke(s.budget, s.window)
 		}
 	case OutcomeOK:
-		st.Bad = 0
-		st.Window = s.window
-		st.Messages = 2 * s.budget
-		if st.Messages >= s.m.BatchMessages {
-			st.Messages = 0
-		}
+		s.st.ran(s.budget, s.window, s.m.BatchMessages)
 	}
 }
 

@@ -16,6 +16,10 @@ import (
 // session.trouble, or is a budget.
 var errHalt = errors.New("stop fetching")
 
+// archiveWait bounds each call to the archive, so that a server is not kept
+// waiting for one that has fallen silent.
+const archiveWait = time.Minute
+
 // maxRefusals is how many -ERR in a row mean that the mailbox, and not each of
 // these messages, is the trouble: download quotas look like that.
 const maxRefusals = 5
@@ -41,7 +45,7 @@ func (s *session) fetch(ctx, receiving context.Context) error {
 			return err
 		}
 		todo = todo[n:]
-		s.window = min(s.window+firstWindow, s.m.Window)
+		s.window = min(s.window+firstWindow, s.mostWindow)
 	}
 	s.plan.left += len(todo)
 	return nil
@@ -105,6 +109,8 @@ func (t tap) Write(p []byte) (int, error) {
 // sink starts the transfer of message n.
 func (s *session) sink(ctx context.Context, n int) (io.Writer, error) {
 	m := s.byNumber[n]
+	ctx, cancel := context.WithTimeout(ctx, archiveWait)
+	defer cancel()
 	t, err := s.d.Archive.Begin(ctx, s.m.Name)
 	if err != nil {
 		m.writeErr = err
@@ -157,7 +163,9 @@ func (s *session) commit(ctx, receiving context.Context, m *message) {
 	}}
 	t := m.transfer
 	m.transfer = nil
-	pending, err := t.Commit(ctx, d)
+	handing, cancel := context.WithTimeout(ctx, archiveWait)
+	defer cancel()
+	pending, err := t.Commit(handing, d)
 	if err != nil {
 		s.rejected(ctx, m, err)
 		return

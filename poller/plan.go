@@ -172,6 +172,8 @@ func (s *session) lookup(ctx context.Context, page []entry) ([]mail.Receipt, err
 	if len(asked) == 0 {
 		return receipts, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, archiveWait)
+	defer cancel()
 	found, err := s.d.Archive.Lookup(ctx, s.m.Name, asked)
 	if err == nil && len(found) != len(asked) {
 		err = mail.Errorf(mail.Corrupt, "%d answers to %d rows", len(found), len(asked))

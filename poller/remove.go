@@ -18,6 +18,8 @@ func (s *session) checkLease(ctx context.Context) error {
 		return errLeaseLost
 	default:
 	}
+	ctx, cancel := context.WithTimeout(ctx, archiveWait)
+	defer cancel()
 	if err := s.lease.Check(ctx); err != nil {
 		return failed(OutcomeBusy, mail.Errorf(mail.InUse, "check the lease: %w", err))
 	}

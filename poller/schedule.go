@@ -23,6 +23,7 @@ type account struct {
 	waiting  bool
 	running  bool
 	failures int
+	moving   bool // the last drain ended well and left more to do
 
 	asked  []*ticket // to be drained from the start
 	served []*ticket // of the drain that runs, or that goes on
@@ -199,7 +200,7 @@ func (sch *schedule) finish(ctx context.Context, r ended) {
 	sch.running--
 	e.host.ended(r.result, r.dialed, now)
 	wait := e.conclude(r.result)
-	goesOn := r.result.Err == nil && r.result.More && ctx.Err() == nil
+	goesOn := (e.moving || wait == ownLock) && ctx.Err() == nil
 	for _, t := range e.served {
 		t.add(r.result)
 		if !goesOn {
@@ -227,9 +228,13 @@ func (e *account) conclude(r Result) time.Duration {
 	default:
 		e.failures++
 	}
+	moved := e.moving
+	e.moving = r.Err == nil && r.More
 	switch {
-	case r.Err == nil && r.More:
-		return r.LoginDelay
+	case e.moving:
+		return max(r.LoginDelay, breath)
+	case moved && r.Outcome == OutcomeBusy:
+		return ownLock
 	case r.Err == nil:
 		return max(jittered(e.mailbox.Interval), r.LoginDelay)
 	case errors.Is(r.Err, errBlocked), r.Outcome == OutcomeCredentials && e.failures == 1:
@@ -237,6 +242,10 @@ func (e *account) conclude(r Result) time.Duration {
 	}
 	return max(backoff(r.Outcome, e.failures), r.LoginDelay)
 }
+
+// ownLock is the wait for a server that still holds the lock of the session
+// before.
+const ownLock = 3 * time.Second
 
 // errBlocked stands for the sessions that an open breaker spares.
 var errBlocked = failed(OutcomeCredentials, mail.WithHint(

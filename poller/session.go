@@ -27,10 +27,11 @@ type session struct {
 	fetchUntil  time.Time
 	consuming   bool // the server may delete what was merely retrieved
 
-	plan     plan
-	byNumber map[int]*message // the messages of plan
-	pending  *receipts
-	window   int
+	plan       plan
+	byNumber   map[int]*message // the messages of plan
+	pending    *receipts
+	window     int // RETRs outstanding; grows up to mostWindow
+	mostWindow int
 
 	report    mail.Drain
 	sealedNew int // receipts of this session that are not duplicates
@@ -133,7 +134,9 @@ func (s *session) connect(ctx context.Context) error {
 		return failed(OutcomePerm, mail.WithHint(mail.Errorf(mail.KindOf(err), "read the password: %w", err),
 			"check the secret that the configuration names for mailbox %q", s.m.Name))
 	}
-	auth, err := s.d.dialer(s.m).Dial(ctx)
+	dialer := s.d.dialer(s.m)
+	dialer.NoPipelining = dialer.NoPipelining || s.st.Window == 1
+	auth, err := dialer.Dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -160,8 +163,11 @@ func (s *session) setBudget(caps pop3.Capabilities) {
 	if s.st.Messages > 0 {
 		s.budget = min(s.budget, s.st.Messages)
 	}
-	s.window = min(firstWindow, s.m.Window)
-	if s.st.Window > 0 {
+	s.window, s.mostWindow = min(firstWindow, s.m.Window), s.m.Window
+	switch {
+	case s.st.Window == 1:
+		s.window, s.mostWindow = 1, 1
+	case s.st.Window > 1:
 		s.window = min(s.st.Window, s.m.Window)
 	}
 }

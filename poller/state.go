@@ -26,11 +26,17 @@ type state struct {
 	Version  int `json:"v"`
 	Sessions int `json:"sessions"` // that logged in; numbers them for row.SkipUntil
 
-	// Window and Messages are the reach of the next session; 0 until the first
-	// one has ended. Bad counts the sessions in a row that broke off.
+	// Window and Messages are the reach of the next session; 0 is the default.
+	// At a window of 1 nothing is pipelined, DELE neither. Bad counts the sessions
+	// in a row that broke off.
 	Window   int `json:"window,omitempty"`
 	Messages int `json:"messages,omitempty"`
 	Bad      int `json:"bad,omitempty"`
+	// Breaks counts sessions that broke off while pipelining; Calm is how many
+	// clean ones without it are wanted before it is tried again. It doubles with
+	// each break: some servers announce PIPELINING and drop what comes early.
+	Breaks int `json:"breaks,omitempty"`
+	Calm   int `json:"calm,omitempty"`
 
 	Sizes sizes `json:"sizes"`
 
@@ -123,7 +129,7 @@ func parseState(data []byte) (*state, bool) {
 // repair brings what was read within bounds: another program may have written it.
 func (st *state) repair() {
 	st.Sessions, st.Window, st.Messages = max(0, st.Sessions), max(0, st.Window), max(0, st.Messages)
-	st.Bad, st.Stuck = max(0, st.Bad), max(0, st.Stuck)
+	st.Bad, st.Stuck, st.Breaks, st.Calm = max(0, st.Bad), max(0, st.Stuck), max(0, st.Breaks), max(0, st.Calm)
 	st.Rows = st.Rows[:min(len(st.Rows), maxRows)]
 	st.Reports = st.Reports[:min(len(st.Reports), maxReports)]
 	for i := range st.Rows {
@@ -267,6 +273,42 @@ func (st *state) undeleted(k rowKey, now time.Time) {
 	r := st.at(k)
 	r.Hold = now.Add(waits[poison][min(r.Refused, len(waits[poison])-1)])
 	r.Refused++
+}
+
+// broke narrows the next session after one of the given budget and window that
+// broke off.
+func (st *state) broke(budget, window int) {
+	st.Bad++
+	if window > 1 {
+		st.Calm = 1 << min(st.Breaks, maxCalm)
+		st.Breaks++
+	}
+	st.Window = 1
+	st.Messages = max(1, budget/2)
+	if st.Bad >= 2 {
+		st.Messages = 1
+	}
+}
+
+// maxCalm is the binary logarithm of the largest Calm.
+const maxCalm = 8
+
+// ran widens the next session after a clean one.
+func (st *state) ran(budget, window, most int) {
+	st.Bad = 0
+	st.Messages = 2 * budget
+	if st.Messages >= most {
+		st.Messages = 0
+	}
+	switch {
+	case window > 1:
+		st.Window = window
+	case st.Calm > 1:
+		st.Calm--
+	default:
+		st.Calm = 0
+		st.Window = firstWindow
+	}
 }
 
 // owe keeps a report for a later session and returns how many were dropped.

@@ -36,35 +36,40 @@ func (s *structure) Write(p []byte) (int, error) {
 }
 
 // broken reports whether the message says it is a multipart and its close
-// delimiter is not near its end.
+// delimiter is not near its end, or it ends before it has named one.
 func (s *structure) broken() bool {
-	kind, params, err := mime.ParseMediaType(s.contentType())
-	if err != nil || !strings.HasPrefix(kind, "multipart/") || params["boundary"] == "" {
+	value, ended := s.contentType()
+	if !strings.HasPrefix(strings.ToLower(strings.TrimSpace(value)), "multipart/") {
 		return false
+	}
+	_, params, err := mime.ParseMediaType(value)
+	if err != nil || params["boundary"] == "" {
+		return !ended
 	}
 	return !bytes.Contains(s.tail, []byte("--"+params["boundary"]+"--"))
 }
 
-// contentType returns the unfolded value of the first Content-Type field.
-func (s *structure) contentType() string {
+// contentType returns the unfolded value of the first Content-Type field, and
+// whether anything follows it.
+func (s *structure) contentType() (text string, ended bool) {
 	var value strings.Builder
 	found := false
 	for line := range bytes.Lines(s.head) {
 		text := strings.TrimRight(string(line), "\r\n")
 		if text == "" {
-			break
+			return value.String(), true
 		}
 		if found && (text[0] == ' ' || text[0] == '\t') {
 			value.WriteString(text)
 			continue
 		}
 		if found {
-			break
+			return value.String(), true
 		}
 		if name, rest, ok := strings.Cut(text, ":"); ok && textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)) == "Content-Type" {
 			found = true
 			value.WriteString(rest)
 		}
 	}
-	return value.String()
+	return value.String(), false
 }

@@ -170,6 +170,8 @@ func TestStructure(t *testing.T) {
 		{head + "--b 1\r\n\r\ntext\r\n--b 1--\r\n", false},
 		{head + "--b 1\r\n\r\ntext\r\n", true},
 		{head + "--b 1\r\n\r\n" + strings.Repeat("x", 100_000) + "\r\n--b 1--\r\n", false},
+		{head[:40], true},
+		{"Content-Type: MULTIPART/mixed; bound", true},
 		{head + "--b 1--\r\n" + strings.Repeat("x", 100_000), true},
 	} {
 		for _, n := range []int{1 << 20, 7, 4096} {
