@@ -32,11 +32,7 @@ func run(args []string, stdout, stderr io.Writer, env []string, a application) i
 	defer restored()
 
 	p := &program{app: a, stdout: stdout, stderr: stderr, env: env}
-	root := p.root()
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := p.execute(ctx, args)
 	if err != nil {
 		printError(stderr, err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"slices"
@@ -19,7 +20,8 @@ type program struct {
 	stderr io.Writer
 	env    []string
 
-	file string // --config
+	file    string // --config
+	started bool   // a command was found and its arguments were accepted
 }
 
 // defaultFiles are tried in this order where no configuration file is named.
@@ -55,19 +57,39 @@ Environment variables (MAILKEEP_...) and flags override it.
 	root.AddCommand(p.demo(), p.run(), p.drain(), p.search(), p.show(), p.verify(), p.status(),
 		p.reindex(), p.config(), p.health(), p.version())
 	root.InitDefaultCompletionCmd()
-	requireKnownCommands(root)
+	p.prepare(root)
 	return root
 }
 
-// requireKnownCommands makes each command that only groups others refuse
-// arguments that name none of them.
-func requireKnownCommands(cmd *cobra.Command) {
+// prepare makes each command that only groups others refuse arguments that name
+// none of them, and notes when a command starts: an error before is the library's
+// verdict on the command line, and carries no kind.
+func (p *program) prepare(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
-		requireKnownCommands(sub)
+		p.prepare(sub)
 	}
 	if cmd.HasSubCommands() {
 		cmd.Args = noArgs
 	}
+	if start := cmd.RunE; start != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			p.started = true
+			return start(cmd, args)
+		}
+	}
+}
+
+// execute runs the command line. Errors of the library are errors of usage.
+func (p *program) execute(ctx context.Context, args []string) error {
+	root := p.root()
+	root.SetArgs(args)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !p.started && mail.KindOf(err) == mail.Other {
+		return usagef(root.Name(), "%w", err)
+	}
+	return err
 }
 
 // noArgs refuses arguments, as words that are not a command or as too many.

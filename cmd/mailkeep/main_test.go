@@ -1,0 +1,66 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// TestMain lets the test binary stand in for the program in scripts.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"mailkeep": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata",
+		UpdateScripts: *update,
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"status": scriptStatus},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("NO_COLOR", "1")
+			return nil
+		},
+	})
+}
+
+// scriptStatus runs "mailkeep ARGS..." in this process and compares the exit
+// status: status 2 config chek. Its output is not kept; scripts that look at
+// it use exec.
+func scriptStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: status N arg...")
+	}
+	p := map[string]int{"0": exitOK, "1": exitFailure, "2": exitUsage}
+	want, ok := p[args[0]]
+	if !ok {
+		ts.Fatalf("status %s is not one that a script can cause", args[0])
+	}
+	env := []string{"MAILKEEP_CONFIG=" + ts.MkAbs("mailkeep.yaml"), "OFFICE_PASSWORD=x"}
+	if got := run(args[1:], ts.Stdout(), ts.Stderr(), env, application{}); got != want {
+		ts.Fatalf("status %d, want %d", got, want)
+	}
+}
+
+// golden compares got with a file under testdata/golden, or writes it.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", "golden", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s differs; if that is meant, run go test -update:\n%s", name, d)
+	}
+}
