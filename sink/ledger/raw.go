@@ -63,7 +63,7 @@ func (v *view) find(ctx context.Context, id mail.ID) (message, error) {
 		return m, err
 	}
 	defer p.release()
-	w := newWindow(p.f)
+	w := newGlance(p.f)
 	m.segment, m.off = p.seg.name(), p.off
 	if m.header, err = v.header(w, p, id.Seq); err != nil {
 		return m, err
@@ -171,7 +171,7 @@ func (r *raw) load(chunk int) (header, error) {
 		return header{}, err
 	}
 	defer p.release()
-	w := newWindow(p.f)
+	w := newGlance(p.f)
 	h, err := r.view.header(w, p, seq)
 	if err != nil {
 		return h, err

@@ -115,8 +115,8 @@ func (r *recovery) settle(first uint64, limit int64) error {
 		}
 		r.segs = append(r.segs, segment{first: first})
 		r.files.forget(first)
+		r.chain = s.chain
 	}
-	r.chain = s.chain
 	// If we die here, the sealed copy and the original are both there, and
 	// leftover comes to the same end.
 	return r.clear(name, torn > 0)
@@ -163,7 +163,7 @@ func orCut(err error) error {
 // behind looks for a record behind a fault that was written after a sync.
 func (s *scan) behind(f durable.File, size int64) (found, bool, error) {
 	from := s.off + frameAlign
-	h, _, err := newWindow(f).header(s.off)
+	h, _, err := newGlance(f).header(s.off)
 	if err == nil && s.chain.check(&h) == nil {
 		from = s.off + int64(h.frameLen) // what is in a body is no record
 	}

@@ -16,6 +16,8 @@ type seal struct {
 	size    uint64   // of the tree: the number of the seal record
 	root    hash32   // of that tree
 	peaks   []hash32 // its complete subtrees, largest first
+
+	at int64 // offset of the seal record; not part of its content
 }
 
 // sealNote is the metadata of a seal.
@@ -97,7 +99,7 @@ func loadSeal(f durable.File, first uint64) (*seal, chain, error) {
 	if err != nil {
 		return fail(&readError{err})
 	}
-	w := newWindow(f)
+	w := newGlance(f)
 	tail, err := w.read(max(info.Size()-tailSize, 0), tailSize)
 	off, ok := parseTail(tail)
 	if err != nil || !ok {
@@ -114,6 +116,7 @@ func loadSeal(f durable.File, first uint64) (*seal, chain, error) {
 	if h.seq-uint64(len(s.offsets)) != first || off+int64(h.frameLen)+tailSize != info.Size() {
 		return fail(errors.New("it is of another file"))
 	}
+	s.at = off
 	c := chain{stream: h.stream, number: h.segment, seq: h.seq, tree: tree{size: s.size, peaks: s.peaks}}
 	c.tree = c.tree.clone()
 	c.add(&h, leaf)

@@ -161,10 +161,10 @@ func (v *view) locate(seq uint64) (place, error) {
 		if !ok {
 			return place{}, missing(seq)
 		}
-		h, err := v.files.acquire(seg.first, seg.name())
+		h, err := v.acquire(seg)
 		if errors.Is(err, fs.ErrNotExist) && try < 3 {
 			// Between the look at the list and the open, the file was
-			// sealed or replaced.
+			// replaced.
 			if v.renew != nil {
 				if err := v.renew(); err != nil {
 					return place{}, err
@@ -184,6 +184,16 @@ func (v *view) locate(seq uint64) (place, error) {
 	}
 }
 
+// acquire opens a segment under the name that it has by now: it may have been
+// sealed, or a failure may have come between the link and the end of sealing.
+func (v *view) acquire(seg segment) (*handle, error) {
+	h, err := v.files.acquire(seg.first, seg.name())
+	if seg.open && errors.Is(err, fs.ErrNotExist) {
+		return v.files.acquire(seg.first, sealedName(seg.first))
+	}
+	return h, err
+}
+
 func offsetOf(h *handle, seg segment, seq, next uint64) (int64, error) {
 	offsets := seg.offsets
 	if !seg.open {
@@ -193,6 +203,9 @@ func offsetOf(h *handle, seg segment, seq, next uint64) (int64, error) {
 		}
 		if next != 0 && next != s.size+1 {
 			return 0, corrupt(seg.name(), 0, s.size+1, errors.New("segment that begins with this record is missing"))
+		}
+		if seq == s.size {
+			return s.at, nil
 		}
 		offsets = s.offsets
 	}
@@ -246,7 +259,7 @@ func (v *view) visibleIn(seg segment) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	w := newWindow(h.f)
+	w := newGlance(h.f)
 	for i, off := range slices.Backward(s.offsets) {
 		seq := seg.first + uint64(i)
 		head, err := v.header(w, place{h, seg, int64(off)}, seq)

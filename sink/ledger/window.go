@@ -5,24 +5,32 @@ import (
 	"io"
 )
 
-// windowSize is what is read at once where a file is read in order.
-const windowSize = 256 << 10
+// What is read at once: where a file is read in order, and where one record of
+// it is wanted.
+const (
+	windowSize = 256 << 10
+	glanceSize = 16 << 10
+)
 
 // A window reads ranges of a file that mostly follow each other. Each range is
 // valid until the next call.
 type window struct {
-	f   io.ReaderAt
-	buf []byte
-	at  int64 // file offset of buf[0]
+	f     io.ReaderAt
+	ahead int
+	buf   []byte
+	at    int64 // file offset of buf[0]
 }
 
-func newWindow(f io.ReaderAt) *window { return &window{f: f} }
+func newWindow(f io.ReaderAt) *window { return &window{f: f, ahead: windowSize} }
+
+// newGlance makes a window for one record.
+func newGlance(f io.ReaderAt) *window { return &window{f: f, ahead: glanceSize} }
 
 // read returns n octets at off, or io.ErrUnexpectedEOF if the file ends before
 // (and then what there is).
 func (w *window) read(off int64, n int) ([]byte, error) {
 	if off < w.at || off+int64(n) > w.at+int64(len(w.buf)) {
-		if err := w.fill(off, max(n, windowSize)); err != nil {
+		if err := w.fill(off, max(n, w.ahead)); err != nil {
 			return nil, err
 		}
 	}
