@@ -162,7 +162,7 @@ func (c *committer) seal(ctx context.Context, batch []*item) {
 	start := c.o.Now()
 	reading, cancel := ctx, context.CancelFunc(func() {})
 	if batch[0].large() {
-		reading, cancel = context.WithTimeout(ctx, largeTimeout(batch[0].size()))
+		reading, cancel = context.WithTimeout(ctx, readTimeout(batch[0].size()))
 	}
 	defer cancel()
 	p, err := c.decide(reading, batch)
@@ -170,9 +170,11 @@ func (c *committer) seal(ctx context.Context, batch []*item) {
 		// Nothing was appended, so it may all come again once the catalog is
 		// repaired.
 		c.follow.lost(err)
+		c.lagging++
 		c.giveBack(batch, mail.Errorf(mail.Temporary, "ask the catalog: %w", err))
 		return
 	}
+	c.lagging = 0
 	if len(p.entries) > 0 {
 		c.append(context.WithoutCancel(ctx), p)
 	}

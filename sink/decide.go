@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"io"
-	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/catalog"
@@ -242,11 +241,4 @@ func (p *plan) streams() bool {
 		}
 	}
 	return false
-}
-
-// largeTimeout bounds the second pass over a large message, which everything
-// behind it waits for: half a minute, and more for what comes slower than
-// 1 MiB/s.
-func largeTimeout(size int64) time.Duration {
-	return 30*time.Second + time.Duration(size>>20)*time.Second
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/ledger"
@@ -28,6 +29,13 @@ func (s *Sink) prepare(ctx context.Context) {
 	}
 }
 
+// readTimeout bounds one pass over the bytes of a message, for which a preparer
+// or, in the second pass over a large one, the whole sink waits: half a minute,
+// and more for what comes no faster than 1 MiB/s.
+func readTimeout(size int64) time.Duration {
+	return 30*time.Second + time.Duration(size>>20)*time.Second
+}
+
 // ready verifies the bytes of the item and makes its entry. The error is the
 // one for its Ack.
 func (s *Sink) ready(ctx context.Context, it *item) (err error) {
@@ -41,11 +49,11 @@ func (s *Sink) ready(ctx context.Context, it *item) (err error) {
 		// The bytes are read again when they are sealed. Verifying them before
 		// keeps a broken transfer out of the ledger, where what was written of
 		// it would stay as an abandoned group.
-		return s.verify(ctx, it.in)
+		return verify(ctx, it.in)
 	}
 	if _, known, err := s.o.Catalog.Message(it.in.Delivery.Digest); err == nil && known {
 		// A reference will do: spare the compression, not the verification.
-		return s.verify(ctx, it.in)
+		return verify(ctx, it.in)
 	}
 	raw, err := load(ctx, it.in)
 	if err != nil {
@@ -60,7 +68,9 @@ func (s *Sink) ready(ctx context.Context, it *item) (err error) {
 // load reads the bytes of a message into memory. It returns one octet more than
 // announced if there are more; what they are worth the fingerprint decides.
 func load(ctx context.Context, in Inbound) ([]byte, error) {
-	rc, err := in.Raw(ctx)
+	reading, cancel := context.WithTimeout(ctx, readTimeout(in.Delivery.Size))
+	defer cancel()
+	rc, err := in.Raw(reading)
 	if err != nil {
 		return nil, unread(ctx, err)
 	}
@@ -77,8 +87,10 @@ func load(ctx context.Context, in Inbound) ([]byte, error) {
 }
 
 // verify reads the bytes of a message and compares them with its fingerprint.
-func (s *Sink) verify(ctx context.Context, in Inbound) error {
-	rc, err := in.Raw(ctx)
+func verify(ctx context.Context, in Inbound) error {
+	reading, cancel := context.WithTimeout(ctx, readTimeout(in.Delivery.Size))
+	defer cancel()
+	rc, err := in.Raw(reading)
 	if err != nil {
 		return unread(ctx, err)
 	}
