@@ -36,6 +36,8 @@ type archive struct {
 
 	seq     uint64
 	sealed  []mail.Receipt
+	rows    map[sealedRow]mail.Receipt // newest, suspects left out
+	digests map[sealedDigest]mail.Receipt
 	bodies  map[mail.Digest][]byte
 	events  []mail.Drain
 	commits int
@@ -50,7 +52,19 @@ type archive struct {
 }
 
 func newArchive(t *testing.T) *archive {
-	return &archive{t: t, bodies: make(map[mail.Digest][]byte)}
+	return &archive{t: t, bodies: make(map[mail.Digest][]byte), rows: make(map[sealedRow]mail.Receipt), digests: make(map[sealedDigest]mail.Receipt)}
+}
+
+type sealedRow struct {
+	mailbox string
+	mail.Listing
+}
+
+type sealedDigest struct {
+	mailbox string
+	uidl    mail.Octets // "" for any
+	digest  mail.Digest
+	suspect string
 }
 
 func (a *archive) Lookup(_ context.Context, mailbox string, rows []mail.Listing) ([]mail.Receipt, error) {
@@ -63,11 +77,7 @@ func (a *archive) Lookup(_ context.Context, mailbox string, rows []mail.Listing)
 	}
 	found := make([]mail.Receipt, len(rows))
 	for i, row := range rows {
-		for _, r := range a.sealed {
-			if r.Mailbox == mailbox && r.UIDL == row.UIDL && r.ListSize == row.Size && r.Suspect == "" {
-				found[i] = r
-			}
-		}
+		found[i] = a.rows[sealedRow{mailbox, row}]
 	}
 	return found, nil
 }
@@ -105,10 +115,8 @@ func (a *archive) Report(_ context.Context, mailbox string, e mail.Event) error 
 func (a *archive) has(mailbox string, raw []byte) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	digest := mail.DigestOf(raw)
-	return slices.ContainsFunc(a.sealed, func(r mail.Receipt) bool {
-		return r.Mailbox == mailbox && r.Digest == digest && r.Suspect == ""
-	})
+	_, ok := a.digests[sealedDigest{mailbox: mailbox, digest: mail.DigestOf(raw)}]
+	return ok
 }
 
 // lastEvent returns the newest event.
@@ -126,13 +134,16 @@ func (a *archive) put(d mail.Delivery) mail.Receipt {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r := mail.Receipt{Delivery: d, ID: mail.ID{Seq: a.seq}, SealedAt: time.Now()}
-	for _, old := range a.sealed {
-		if old.Mailbox == d.Mailbox && old.UIDL == d.UIDL && old.Digest == d.Digest && old.Suspect == d.Suspect {
-			r.ID, r.Duplicate = old.ID, true
-		}
-	}
-	if !r.Duplicate {
+	k := sealedDigest{d.Mailbox, d.UIDL, d.Digest, d.Suspect}
+	if old, ok := a.digests[k]; ok {
+		r.ID, r.Duplicate = old.ID, true
+	} else {
 		a.seq++
+	}
+	a.digests[k] = r
+	if d.Suspect == "" {
+		a.rows[sealedRow{d.Mailbox, mail.Listing{UIDL: d.UIDL, Size: d.ListSize}}] = r
+		a.digests[sealedDigest{mailbox: d.Mailbox, digest: d.Digest}] = r
 	}
 	a.sealed = append(a.sealed, r)
 	return r

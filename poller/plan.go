@@ -14,6 +14,15 @@ import (
 // for in pages, and only until the session has enough to do.
 const lookupPage = 10_000
 
+// pageSize is the number of rows to look up at a time: one page is enough for
+// the session, unless much of it has a record or stays on the server.
+func (s *session) pageSize() int {
+	if s.keep() {
+		return lookupPage
+	}
+	return min(2*s.budget+100, lookupPage)
+}
+
 // An entry is one message of a listing.
 type entry struct {
 	number int
@@ -89,6 +98,7 @@ type plan struct {
 	held   int        // left on the server on purpose
 	left   int        // not planned for want of budget
 	octets int64      // LIST octets of fetch
+	spent  bool       // a message did not fit into the budget of octets
 }
 
 // assumedSize stands for a size that LIST does not tell.
@@ -113,7 +123,7 @@ func (s *session) makePlan(ctx context.Context, listing []entry) error {
 		return cmp.Compare(rows[a.key()].Tries, rows[b.key()].Tries)
 	})
 	todo = append(todo, marked...)
-	for page := range slices.Chunk(todo, lookupPage) {
+	for page := range slices.Chunk(todo, s.pageSize()) {
 		if s.full() {
 			s.plan.left += len(page)
 			continue
@@ -187,8 +197,10 @@ func (s *session) lookup(ctx context.Context, page []entry) ([]mail.Receipt, err
 	return receipts, nil
 }
 
-// full reports whether the budget of messages is used.
-func (s *session) full() bool { return len(s.plan.known)+len(s.plan.fetch) >= s.budget }
+// full reports whether a budget is used.
+func (s *session) full() bool {
+	return s.plan.spent || len(s.plan.known)+len(s.plan.fetch) >= s.budget
+}
 
 // take puts m on the list if the budgets allow; one message always fits.
 func (s *session) take(list *[]*message, m *message) {
@@ -201,7 +213,8 @@ func (s *session) take(list *[]*message, m *message) {
 		s.plan.held++
 		return
 	}
-	if s.full() || fetch && len(s.plan.fetch) > 0 && s.plan.octets+size > s.octetBudget {
+	s.plan.spent = s.plan.spent || fetch && len(s.plan.fetch) > 0 && s.plan.octets+size > s.octetBudget
+	if s.full() {
 		s.plan.left++
 		return
 	}

@@ -114,7 +114,7 @@ func TestThousandsOfMailboxes(t *testing.T) {
 		for i := range n {
 			p.box(i).Messages = pop3test.Messages(letter(fmt.Sprint(i), 60))
 		}
-		pl := p.polling(50*time.Minute, nil)
+		pl := p.polling(20*time.Minute, nil)
 		for _, s := range pl.Status() {
 			if s.Outcome != OutcomeOK || s.Deleted != 1 || s.Running {
 				t.Fatalf("status %+v", s)
@@ -123,8 +123,8 @@ func TestThousandsOfMailboxes(t *testing.T) {
 				t.Fatalf("next due %s after the last end", late)
 			}
 		}
-		// 50 minutes hold at least 3 rounds of 15 minutes give or take a tenth.
-		if got := p.srv.Sessions(); got < 3*n || got > 4*n {
+		// 20 minutes hold a first poll of all and a second of most.
+		if got := p.srv.Sessions(); got < n*5/4 || got > 2*n {
 			t.Errorf("%d sessions", got)
 		}
 		for host, most := range p.most {
@@ -181,7 +181,7 @@ func TestRow100Fairness(t *testing.T) {
 		p.o.LoginsPerMinute = 60
 		p.o.MaxSessions = 2
 		p.o.Mailboxes[0].BatchMessages = 20
-		for i := range 6000 {
+		for i := range 3000 {
 			p.box(0).Add(pop3test.Message{UIDL: fmt.Sprint("m", i), Raw: fmt.Appendf(nil, "Subject: %d\r\n\r\n", i)})
 		}
 		p.srv.SetHooks(pop3test.Hooks{OnCommand: func(c pop3test.Command) *pop3test.Action {
@@ -192,7 +192,7 @@ func TestRow100Fairness(t *testing.T) {
 		}})
 		pl := p.polling(35*time.Minute, nil)
 		all := pl.Status()
-		if all[0].Deleted < 3000 {
+		if all[0].Deleted < 2500 {
 			t.Errorf("the huge mailbox had %d messages deleted", all[0].Deleted)
 		}
 		for user, n := range p.countBy() {
