@@ -1,0 +1,67 @@
+# The developers' entry points. "make" alone runs the gate.
+
+GO       ?= go
+FUZZTIME ?= 30s
+COUNT    ?= 10
+TOOLS    := -modfile=internal/tools/go.mod
+
+.PHONY: all check test servers demo run bench fuzz crash docs golden image clean
+all: check
+
+# The gate: everything that CI runs, but for the vulnerability database.
+check: servers
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these files"; exit 1; }
+	$(GO) vet ./...
+	$(GO) fix -diff ./...
+	$(GO) tool $(TOOLS) staticcheck ./...
+	$(GO) test -race -shuffle=on ./...
+
+test: servers
+	$(GO) test -shuffle=on ./...
+
+# The programs that tests talk to: a POP3 server and clients that we did not
+# write. A test whose program is missing fails; it is never skipped.
+PROGRAMS := curl python3 openssl
+servers:
+	@missing=; for p in $(PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	test -x /usr/sbin/dovecot || command -v dovecot >/dev/null || missing="$$missing dovecot"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing:$$missing"; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends dovecot-pop3d $(PROGRAMS); \
+	else \
+	  echo "missing:$$missing. On Debian: sudo apt-get install dovecot-pop3d $(PROGRAMS)" >&2; exit 1; \
+	fi
+
+# A tour on a sample server; "run" goes on until it is interrupted.
+demo:
+	$(GO) run ./cmd/mailkeep demo
+
+run:
+	$(GO) run ./cmd/mailkeep demo --keep-running
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./...
+
+# Each fuzz target of each package, one after the other.
+fuzz:
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; \
+	done
+
+# The tests that kill, cut and fill disks, several times over.
+crash: servers
+	$(GO) test -race -count 5 -run 'Crash|Kill|Torn|Fault|Soak' ./...
+
+# What is printed from the code: configuration reference and golden files.
+docs golden:
+	$(GO) test ./configs ./cmd/mailkeep ./parser -update
+	@git diff --stat
+
+image:
+	docker build -t mailkeep .
+
+clean:
+	rm -rf dist coverage.out mailkeep
