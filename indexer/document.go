@@ -204,7 +204,7 @@ func addressTerms(addr string) []string {
 	for range maxLabels {
 		out = append(out, "@"+domain)
 		_, above, ok := strings.Cut(domain, ".")
-		if !ok || !strings.Contains(above, ".") {
+		if !ok {
 			break
 		}
 		domain = above

@@ -106,6 +106,9 @@ func sizeValue(pos int, name, value string) (Node, error) {
 	return Size{Name: name, Octets: n * factor}, nil
 }
 
+// minYear keeps the zero time free to mean an open end.
+const minYear = 1000
+
 // periods are the ways to write one, with the step to the next.
 var periods = []struct {
 	layout              string
@@ -119,7 +122,7 @@ var periods = []struct {
 func dateValue(pos int, name, value string) (Node, error) {
 	for _, p := range periods {
 		from, err := time.Parse(p.layout, value)
-		if err != nil {
+		if err != nil || from.Year() < minYear {
 			continue
 		}
 		d := Date{Name: name, Spec: value, From: from, To: from.AddDate(p.years, p.months, p.days)}
