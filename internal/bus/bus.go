@@ -218,8 +218,11 @@ func (b *Bus) Close(ctx context.Context) error {
 }
 
 func (b *Bus) disconnect(ctx context.Context) error {
-	err := b.nc.Drain()
-	if err != nil {
+	var err error
+	if b.receipts != nil {
+		err = b.nc.Drain()
+	}
+	if b.receipts == nil || err != nil { // there is nothing to drain, or no way to
 		b.nc.Close()
 	}
 	select {
@@ -229,7 +232,7 @@ func (b *Bus) disconnect(ctx context.Context) error {
 		<-b.closed
 	}
 	if errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrConnectionClosed) {
-		return nil // there is nothing to drain
+		return nil
 	}
 	return classify(ctx, "close the connection", err)
 }
