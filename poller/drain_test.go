@@ -437,6 +437,65 @@ func TestRow91StateLost(t *testing.T) {
 	}
 }
 
+func TestPendingIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		under, most := 0, 0
+		r.arc.seal = func(mail.Delivery) sealing {
+			under++
+			most = max(most, under)
+			return sealing{after: 10 * time.Second, alter: func(*mail.Receipt) { under-- }}
+		}
+		r.m.BatchMessages = 1000
+		expect(t, "deleted", r.drainOK().Deleted, 600)
+		if most > maxPendingCount || most < maxPendingCount/2 {
+			t.Errorf("%d messages were under way at once", most)
+		}
+	}, letters(600)...)
+}
+
+// A pipeline that stands still ends the fetching, not the session.
+func TestPipelineStandsStill(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		n := 0
+		r.arc.seal = func(mail.Delivery) sealing { n++; return sealing{never: n > 40} }
+		r.m.BatchMessages = 1000
+		start := time.Now()
+		res := r.drain()
+		expect(t, "outcome", res.Outcome, OutcomeArchive)
+		expect(t, "deleted", res.Deleted, 40)
+		if took := time.Since(start); took > 2*time.Minute {
+			t.Errorf("took %s", took)
+		}
+	}, letters(600)...)
+}
+
+func TestTimeBudget(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.m.BatchTime = 20 * time.Second
+		r.hooks(pop3test.Hooks{OnCommand: on("RETR", 0, pop3test.Action{Delay: time.Second, Run: true})})
+		start := time.Now()
+		res := r.drainOK()
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("took %s", took)
+		}
+		if res.Deleted < 5 || res.Deleted > 12 || !res.More {
+			t.Errorf("deleted %d, more %v", res.Deleted, res.More)
+		}
+		r.settle(5, 0)
+	}, letters(30)...)
+}
+
+func TestDoubtAboutOversizeIsLeft(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		reuse(r, letter("one", 3000), letter("two", 3000))
+		r.m.MaxMessage = 1000
+		res := r.drainOK()
+		expect(t, "held", res.Held, 1)
+		expect(t, "RETR", r.count("RETR", 0), 0)
+		expect(t, "DELE", r.count("DELE", 0), 0)
+	})
+}
+
 func TestRow92ArchiveIsFull(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.arc.commit = func(mail.Delivery) error {
