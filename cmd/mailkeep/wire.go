@@ -1,4 +1,26 @@
 package main
 
+import (
+	"context"
+
+	"github.com/mailkeep/mailkeep/configs"
+	"github.com/mailkeep/mailkeep/internal/app"
+)
+
 // wire plugs the application in.
-func wire() application { return application{} }
+func wire() application {
+	return application{
+		Run:       app.Run,
+		DrainOnce: app.DrainOnce,
+		Open: func(ctx context.Context, c *configs.Config, console app.Console) (client, error) {
+			cl, err := app.Open(ctx, c, console)
+			if err != nil {
+				return nil, err
+			}
+			return cl, nil
+		},
+		Verify:  app.Verify,
+		Reindex: app.Reindex,
+		Demo:    app.Demo,
+	}
+}

@@ -82,10 +82,27 @@ func createDirectory(path string, partitions int) (*directory, error) {
 		err = mail.WithHint(mail.Errorf(mail.Invalid, "the archive in %s has %d partitions, the configuration says %d", path, d.Identity.Partitions, partitions),
 			"set partitions: %d; the number is fixed when an archive is made", d.Identity.Partitions)
 	}
+	if err == nil {
+		err = d.makeLedgers()
+	}
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	return d, nil
+}
+
+// makeLedgers makes the directories of all partitions.
+func (d *directory) makeLedgers() error {
+	for _, p := range d.partitions() {
+		l, err := durable.MakeDir(filepath.Join(d.Path, ledgerDir, fmt.Sprintf("%04d", p)))
+		if err == nil {
+			err = l.Close()
+		}
+		if err != nil {
+			return fmt.Errorf("make the ledger's directory: %w", err)
+		}
+	}
+	return nil
 }
 
 // openDirectory opens the archive at path for reading; mail.NotFound if there

@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/mailkeep/mailkeep/internal/web"
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// openDoors serves the control sockets of the roles that own something in the
+// archive's directory, and the health and metrics pages if they are wanted.
+func (a *App) openDoors(ctx context.Context) error {
+	handler := web.Control(a.service())
+	for _, r := range []Role{RoleArchive, RoleIndex} {
+		if !a.has(r) {
+			continue
+		}
+		l, err := web.ListenSocket(ctx, web.SocketPath(a.dir.Path, string(r)))
+		if err != nil {
+			return err
+		}
+		a.life.onStop("socket", web.Serve(context.WithoutCancel(ctx), l, handler).Stop)
+	}
+	if a.cfg.HTTP.Listen == "" {
+		return nil
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.HTTP.Listen)
+	if err != nil {
+		return mail.WithHint(fmt.Errorf("listen for health and metrics: %w", err), "set http.listen to a free address, or leave it out")
+	}
+	h := web.Public(a.health.Healthz(), a.health.Readyz(), a.metrics.Handler())
+	a.life.onStop("health and metrics", web.Serve(context.WithoutCancel(ctx), l, h).Stop)
+	return nil
+}
+
+// service answers the control routes with what this process owns.
+func (a *App) service() web.Service {
+	var s web.Service
+	if a.has(RoleIndex) {
+		s.Search = a.search
+		s.IndexSummary = func(ctx context.Context, n uint16) (mail.ViewSummary, error) {
+			p, err := a.partition(n)
+			if err != nil {
+				return mail.ViewSummary{}, err
+			}
+			return p.index.Summary(ctx)
+		}
+		s.IndexDocuments = a.indexDocuments
+	}
+	if a.has(RoleArchive) {
+		s.Status = func(ctx context.Context) (any, error) { return a.status(ctx) }
+		s.CatalogSummary = func(_ context.Context, n uint16) (mail.ViewSummary, error) {
+			p, err := a.partition(n)
+			if err != nil {
+				return mail.ViewSummary{}, err
+			}
+			return p.catalog.Summary()
+		}
+	}
+	return s
+}
+
+func (a *App) partition(n uint16) (*partition, error) {
+	if int(n) >= len(a.partitions) {
+		return nil, mail.Errorf(mail.NotFound, "there is no partition %d", n)
+	}
+	return a.partitions[n], nil
+}
+
+func (a *App) indexDocuments(ctx context.Context, n uint16, yield func(uint64) bool) error {
+	p, err := a.partition(n)
+	if err != nil {
+		return err
+	}
+	for seq, err := range p.index.Documents(ctx) {
+		if err != nil {
+			return err
+		}
+		if !yield(seq) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (a *App) search(ctx context.Context, r mail.SearchRequest) (mail.SearchAnswer, error) {
+	return searchPartitions(ctx, a.partitions, r, a.cfg.Search.MaxLimit, time.Duration(a.cfg.Search.Timeout))
+}

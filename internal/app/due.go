@@ -1,0 +1,92 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/mailkeep/mailkeep/poller"
+)
+
+// A dueMailbox is what a poller tells of a mailbox, in its own process or over
+// the bus.
+type dueMailbox struct {
+	Name     string    `json:"name"`
+	LastEnd  time.Time `json:"last_end,omitzero"`
+	NextDue  time.Time `json:"next_due,omitzero"`
+	Outcome  string    `json:"outcome,omitempty"`
+	Error    string    `json:"error,omitempty"`
+	Failures int       `json:"failures,omitempty"`
+}
+
+const (
+	// duePiece is how many mailboxes one answer of a poller tells of.
+	duePiece = 200
+	// askPollers is how long pollers in other processes are given to answer.
+	askPollers = 500 * time.Millisecond
+)
+
+func dueOf(all []poller.MailboxStatus) []dueMailbox {
+	out := make([]dueMailbox, len(all))
+	for i, m := range all {
+		out[i] = dueMailbox{Name: m.Name, LastEnd: m.LastEnd, NextDue: m.NextDue, Outcome: string(m.Outcome), Error: m.Error, Failures: m.Failures}
+	}
+	return out
+}
+
+// tellDue answers the archive's questions for this process's mailboxes.
+func (a *App) tellDue() [][]byte {
+	var pieces [][]byte
+	for part := range slices.Chunk(dueOf(a.poller.Status()), duePiece) {
+		b, err := json.Marshal(part)
+		if err != nil {
+			a.log.Error("cannot tell the mailboxes' state", slog.Any("error", err))
+			return nil
+		}
+		pieces = append(pieces, b)
+	}
+	return pieces
+}
+
+// due returns what pollers know, by mailbox. Of several pollers that share the
+// mailboxes, the one that polled last knows best when it failed, and the one
+// that polls next when it is due.
+func (a *App) due(ctx context.Context) (map[string]dueMailbox, error) {
+	known := map[string]dueMailbox{}
+	if a.poller != nil {
+		for _, m := range dueOf(a.poller.Status()) {
+			known[m.Name] = m
+		}
+		return known, nil
+	}
+	pieces, err := a.bus.AskPollers(ctx, askPollers)
+	if err != nil {
+		return nil, err
+	}
+	for _, piece := range pieces {
+		var part []dueMailbox
+		if err := json.Unmarshal(piece, &part); err != nil {
+			a.log.WarnContext(ctx, "a poller's answer cannot be read", slog.Any("error", err))
+			continue
+		}
+		for _, m := range part {
+			known[m.Name] = joinDue(known[m.Name], m)
+		}
+	}
+	return known, nil
+}
+
+func joinDue(a, b dueMailbox) dueMailbox {
+	if a.Name == "" {
+		return b
+	}
+	if a.LastEnd.After(b.LastEnd) {
+		a, b = b, a
+	}
+	if !a.NextDue.IsZero() && (b.NextDue.IsZero() || a.NextDue.Before(b.NextDue)) {
+		b.NextDue = a.NextDue
+	}
+	return b
+}

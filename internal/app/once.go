@@ -1,0 +1,106 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailkeep/mailkeep/configs"
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller"
+)
+
+// DrainOnce polls the named mailboxes, or all, until each is empty or has
+// failed, and returns when what was fetched is sealed and, where this process
+// owns the index, searchable. With an external NATS it takes the role poller
+// alone: the other roles run elsewhere.
+func DrainOnce(ctx context.Context, c *configs.Config, names []string, console Console) (DrainResult, error) {
+	if err := checkNames(c, names); err != nil {
+		return DrainResult{}, err
+	}
+	roles := Roles()
+	if c.NATS.URL != "" {
+		roles = []Role{RolePoller}
+	}
+	a, err := New(ctx, c, roles, console)
+	if err != nil {
+		return DrainResult{}, err
+	}
+	result, err := a.drainOnce(ctx, names)
+	return result, errors.Join(err, a.Stop(ctx))
+}
+
+func checkNames(c *configs.Config, names []string) error {
+	var unknown []string
+	for _, n := range names {
+		if !slices.ContainsFunc(c.Mailboxes, func(m configs.Mailbox) bool { return m.Name == n }) {
+			unknown = append(unknown, fmt.Sprintf("%q", n))
+		}
+	}
+	if len(unknown) > 0 {
+		return mail.WithHint(mail.Errorf(mail.NotFound, "no mailbox is configured by the name %s", strings.Join(unknown, ", ")),
+			"mailkeep config check lists the mailboxes")
+	}
+	return nil
+}
+
+func (a *App) drainOnce(ctx context.Context, names []string) (DrainResult, error) {
+	results, err := a.poller.Once(ctx, names...)
+	out := DrainResult{Mailboxes: make([]DrainedMailbox, len(results))}
+	for i, r := range results {
+		out.Mailboxes[i] = drained(r)
+	}
+	if err != nil {
+		return out, err
+	}
+	return out, a.catchUp(ctx)
+}
+
+func drained(r poller.Result) DrainedMailbox {
+	m := DrainedMailbox{
+		Name: r.Mailbox, Sessions: r.Sessions, Listed: r.Listed, Fetched: r.Fetched, Sealed: r.Sealed,
+		Deleted: r.Deleted, Held: r.Held, Octets: r.Octets, Took: r.Took, Outcome: string(r.Outcome),
+	}
+	if r.Err != nil {
+		m.Error, m.Hint = r.Err.Error(), mail.HintOf(r.Err)
+	}
+	return m
+}
+
+// catchUp waits until the indexes of this process have everything that is
+// sealed now.
+func (a *App) catchUp(ctx context.Context) error {
+	const step = 50 * time.Millisecond
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	for _, p := range a.partitions {
+		if p.index == nil {
+			continue
+		}
+		for goal := p.source.Size(); ; {
+			pos := p.index.Position()
+			a.console.progress(PhaseIndex, p.number, pos, goal)
+			if pos >= goal {
+				break
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-a.life.fatal:
+				return a.life.fatalErr
+			}
+		}
+	}
+	return nil
+}
+
+// progress tells how far the work on a partition has come.
+func (c Console) progress(phase Phase, partition uint16, done, total uint64) {
+	if c.Progress != nil {
+		c.Progress(Progress{Phase: phase, Subject: fmt.Sprintf("partition %d", partition), Done: int64(done), Total: int64(total), Finished: done >= total})
+	}
+}

@@ -1,0 +1,210 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+
+	"github.com/mailkeep/mailkeep/indexer"
+	"github.com/mailkeep/mailkeep/internal/bus"
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/parser"
+	"github.com/mailkeep/mailkeep/sink"
+	"github.com/mailkeep/mailkeep/sink/catalog"
+	"github.com/mailkeep/mailkeep/sink/ledger"
+)
+
+// The whole flow. Each hop is durable before the hop behind it lets go:
+//
+//	poller --Begin/Commit--> bus RAW --Consume--> sink --Append, fdatasync--> ledger
+//	   ^                                            |                          |
+//	   '---------- receipt (bus) <------------------'                          |
+//	   '-- Lookup (bus) --> catalog <--Apply-- (the sink, after the fdatasync)  |
+//	                                            index <--Follow, parse---------'
+//
+// Everything on the left of the bus is wired in poll.go.
+
+// A partition is one ledger with its views, as far as the roles of this
+// process own them.
+type partition struct {
+	number  uint16
+	ledger  *ledger.Ledger   // role archive
+	catalog *catalog.Catalog // role archive
+	sink    *sink.Sink       // role archive
+	source  source           // what is read: the ledger, or a reader beside its owner
+	index   *indexer.Index   // role index
+}
+
+// A source is a ledger to those who follow and read it.
+type source interface {
+	Size() uint64
+	Wait(ctx context.Context, size uint64) error
+	Records(ctx context.Context, from uint64) iter.Seq2[mail.Record, error]
+	Raw(ctx context.Context, id mail.ID) (mail.Raw, error)
+}
+
+func (a *App) openPartition(ctx context.Context, number uint16) error {
+	p := &partition{number: number}
+	if a.has(RoleArchive) {
+		if err := a.openArchive(ctx, p); err != nil {
+			return fmt.Errorf("partition %d: %w", number, err)
+		}
+	} else if err := a.openReader(ctx, p); err != nil {
+		return fmt.Errorf("partition %d: %w", number, err)
+	}
+	if a.has(RoleIndex) {
+		if err := a.openIndex(ctx, p); err != nil {
+			return fmt.Errorf("partition %d: %w", number, err)
+		}
+	}
+	a.partitions = append(a.partitions, p)
+	return nil
+}
+
+// openArchive makes this process the owner of the partition's ledger: it seals
+// what the queue brings, and answers what is sealed.
+func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
+	files, err := a.dir.ledger(p.number)
+	if err != nil {
+		return err
+	}
+	if p.ledger, err = ledger.Open(files, a.ledgerOptions(p.number)); err != nil {
+		return err
+	}
+	a.life.onStop("ledger", func(context.Context) error { return p.ledger.Close() })
+	p.source = p.ledger
+	if p.catalog, err = catalog.Open(a.dir.catalog(p.number), catalog.Options{Partition: p.number, Identity: a.dir.Identity.Archive, Logger: a.log}); err != nil {
+		return err
+	}
+	a.life.onStop("catalog", func(context.Context) error { return p.catalog.Close() })
+	if p.sink, err = sink.New(sink.Options{
+		Log: p.ledger, Catalog: p.catalog, Partition: p.number, MaxMessage: int64(a.cfg.Message.MaxSize), Logger: a.log,
+		Observe: func(b sink.Batch) { a.metrics.Sealed(b.Messages+b.References, b.Octets) },
+	}); err != nil {
+		return err
+	}
+	if err := p.sink.CatchUp(ctx); err != nil {
+		return err
+	}
+	a.health.Add(fmt.Sprintf("ledger %d", p.number), p.sink.Healthy)
+	a.life.work(ctx, "sink", p.sink.Run)
+	stop, err := a.bus.ServeLookup(ctx, p.number, p.sink.Lookup)
+	if err != nil {
+		return err
+	}
+	a.life.onStop("lookup service", func(context.Context) error { stop(); return nil })
+	if stop, err = a.bus.ServeSize(ctx, p.number, p.ledger.Size); err != nil {
+		return err
+	}
+	a.life.onStop("size service", func(context.Context) error { stop(); return nil })
+	if stop, err = a.bus.ServeRaw(ctx, p.number, p.ledger.Raw); err != nil {
+		return err
+	}
+	a.life.onStop("get service", func(context.Context) error { stop(); return nil })
+	a.life.work(ctx, "announce", func(ctx context.Context) error { return a.announce(ctx, p) })
+	a.life.work(ctx, "consumer", func(ctx context.Context) error { return a.bus.Consume(ctx, p.number, a.accept(p.sink)) })
+	return nil
+}
+
+// accept hands what the queue brings to the sink. The acknowledgement is the
+// sink's: it is given once the record is durable.
+func (a *App) accept(s *sink.Sink) func(context.Context, bus.Inbound) error {
+	return func(ctx context.Context, in bus.Inbound) error {
+		if in.Event != nil {
+			return s.AcceptEvent(ctx, *in.Event, func(id mail.ID, err error) {
+				in.Ack(mail.Receipt{ID: id}, err)
+			})
+		}
+		return s.Accept(ctx, sink.Inbound{Delivery: in.Delivery, Raw: in.Raw, Ack: func(r mail.Receipt, err error) {
+			if err == nil {
+				a.metrics.Receipt(r)
+			}
+			a.metrics.Failed("sink", err)
+			in.Ack(r, err)
+		}})
+	}
+}
+
+// announce tells followers in other processes how far the ledger is durable.
+func (a *App) announce(ctx context.Context, p *partition) error {
+	for {
+		size := p.ledger.Size()
+		a.bus.AnnounceSize(p.number, size)
+		a.metrics.Ledger(p.number, size)
+		if err := p.ledger.Wait(ctx, size); err != nil {
+			return err
+		}
+	}
+}
+
+// openReader reads a ledger that another process owns, through the shared
+// directory. How far it is durable the owner tells over the bus; nothing behind
+// that is read, so that no view ever holds what a crash may take back.
+func (a *App) openReader(ctx context.Context, p *partition) error {
+	files, err := a.dir.ledger(p.number)
+	if err != nil {
+		return err
+	}
+	r, err := ledger.OpenReader(files, a.ledgerOptions(p.number))
+	if err != nil {
+		return err
+	}
+	a.life.onStop("ledger reader", func(context.Context) error { return r.Close() })
+	if err := r.SetDurable(0); err != nil {
+		return err
+	}
+	a.life.work(ctx, "ledger size", func(ctx context.Context) error {
+		return a.bus.FollowSize(ctx, p.number, func(size uint64) {
+			if err := r.SetDurable(size); err != nil {
+				a.log.WarnContext(ctx, "cannot read the ledger's end", slog.Any("error", err))
+			}
+		})
+	})
+	p.source = r
+	return nil
+}
+
+func (a *App) ledgerOptions(p uint16) ledger.Options {
+	return ledger.Options{Partition: p, Archive: a.dir.Identity.UUID(), SegmentSize: int64(a.cfg.Archive.SegmentSize), Software: Software(), Logger: a.log}
+}
+
+// openIndex makes this process the owner of the partition's index, which
+// follows the ledger from its stored cursor.
+func (a *App) openIndex(ctx context.Context, p *partition) (err error) {
+	p.index, err = indexer.Open(indexer.Options{Dir: a.dir.index(p.number), Partition: p.number, Logger: a.log})
+	if err != nil {
+		return err
+	}
+	a.life.onStop("index", func(context.Context) error { return p.index.Close() })
+	a.life.work(ctx, "indexer", func(ctx context.Context) error {
+		return p.index.Follow(ctx, p.source, parseRaw, parser.EffectiveDate, func(c mail.Cursor) {
+			a.metrics.Index(c)
+			a.log.DebugContext(ctx, "indexed", slog.Uint64("position", c.Position), slog.Uint64("size", c.Size))
+		})
+	})
+	return nil
+}
+
+// parseRaw is the parser as the indexer takes it.
+func parseRaw(_ context.Context, r mail.Raw) (*mail.Message, error) {
+	return parser.ParseAt(r, r.Size(), parser.DefaultLimits())
+}
+
+// readMessage opens and parses the message of a record.
+func readMessage(ctx context.Context, s source, id mail.ID) (m *mail.Message, err error) {
+	raw, err := s.Raw(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = joinClose(err, raw) }()
+	return parseRaw(ctx, raw)
+}
+
+func joinClose(err error, c io.Closer) error {
+	if e := c.Close(); err == nil {
+		return e
+	}
+	return err
+}

@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/mailkeep/mailkeep/configs"
+	"github.com/mailkeep/mailkeep/internal/bus"
+	"github.com/mailkeep/mailkeep/internal/telemetry"
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller"
+	"github.com/mailkeep/mailkeep/poller/pop3"
+)
+
+func (a *App) openPoller() error {
+	resolved := a.cfg.Resolve()
+	mailboxes := make([]poller.Mailbox, len(resolved))
+	roots := map[string]*tls.Config{}
+	for i, r := range resolved {
+		t, err := tlsConfig(roots, r.CAFile)
+		if err != nil {
+			return fmt.Errorf("mailbox %q: %w", r.Name, err)
+		}
+		mailboxes[i] = pollerMailbox(r, t)
+	}
+	p, err := poller.New(poller.Options{
+		Mailboxes: mailboxes,
+		Archive:   busArchive{a.bus, a.metrics},
+		Leaser:    busLeaser{a.bus},
+		Store:     busStore{a.bus},
+
+		MaxSessions: a.cfg.Poll.MaxSessions, PerHost: a.cfg.Poll.PerHost, LoginsPerMinute: a.cfg.Poll.LoginsPerMinute,
+		StopGrace: time.Duration(a.cfg.Poll.StopGrace), Logger: a.log, Observer: drainProgress{a.console}, Worker: a.worker,
+	})
+	if err != nil {
+		return err
+	}
+	a.poller = p
+	stop, err := a.bus.ServePollers(a.tellDue)
+	if err != nil {
+		return err
+	}
+	a.life.onStop("poller state service", func(context.Context) error { stop(); return nil })
+	return nil
+}
+
+func pollerMailbox(r configs.ResolvedMailbox, t *tls.Config) poller.Mailbox {
+	m := poller.Mailbox{
+		Name: r.Name, Host: r.Address, User: r.User, TLS: t,
+		Password: func(context.Context) (string, error) { return r.Password.Reveal() },
+		Interval: r.Interval, HostKey: r.HostKey,
+		Window: r.Window, BatchMessages: r.BatchMessages, BatchOctets: r.BatchSize, BatchTime: r.BatchTime, MaxMessage: r.MaxMessage,
+		LFOnly: r.LFOnly, NoPipelining: r.NoPipelining, RetrConsuming: r.RetrConsuming,
+	}
+	switch r.Security {
+	case configs.SecuritySTLS:
+		m.Security = pop3.STLS
+	case configs.SecurityPlain:
+		m.Security = pop3.Plain
+	}
+	if r.Delete == configs.DeleteNever {
+		m.Policy = poller.KeepAll
+	}
+	return m
+}
+
+// tlsConfig returns the trust of a mailbox: the authorities in caFile, or the
+// system's. Equal files share one value.
+func tlsConfig(known map[string]*tls.Config, caFile string) (*tls.Config, error) {
+	if caFile == "" {
+		return nil, nil
+	}
+	if t, ok := known[caFile]; ok {
+		return t, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("read ca_file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, mail.Errorf(mail.Invalid, "ca_file %s holds no PEM certificate", caFile)
+	}
+	t := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	known[caFile] = t
+	return t, nil
+}
+
+// busArchive is the archive as the poller sees it: on the other side of the
+// bus.
+type busArchive struct {
+	bus     *bus.Bus
+	metrics *telemetry.Metrics
+}
+
+func (b busArchive) Lookup(ctx context.Context, mailbox string, rows []mail.Listing) ([]mail.Receipt, error) {
+	return b.bus.Lookup(ctx, mailbox, rows)
+}
+
+func (b busArchive) Begin(ctx context.Context, mailbox string) (poller.Transfer, error) {
+	t, err := b.bus.Begin(ctx, mailbox)
+	if err != nil {
+		return nil, err
+	}
+	return busTransfer{t}, nil
+}
+
+func (b busArchive) Report(ctx context.Context, mailbox string, e mail.Event) error {
+	if e.Drain != nil {
+		b.metrics.Drained(*e.Drain)
+	}
+	return b.bus.Report(ctx, e, mailbox)
+}
+
+type busTransfer struct{ *bus.Transfer }
+
+func (t busTransfer) Commit(ctx context.Context, d mail.Delivery) (poller.Pending, error) {
+	p, err := t.Transfer.Commit(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+type busLeaser struct{ bus *bus.Bus }
+
+func (b busLeaser) Lease(ctx context.Context, mailbox string) (poller.Lease, error) {
+	l, err := b.bus.Lease(ctx, mailbox)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+type busStore struct{ bus *bus.Bus }
+
+func (b busStore) Load(ctx context.Context, mailbox string) ([]byte, uint64, error) {
+	return b.bus.LoadState(ctx, mailbox)
+}
+
+func (b busStore) Save(ctx context.Context, mailbox string, data []byte, rev uint64) (uint64, error) {
+	return b.bus.SaveState(ctx, mailbox, data, rev)
+}
+
+// drainProgress tells the console how far a session has come.
+type drainProgress struct{ console Console }
+
+func (d drainProgress) Progress(p poller.Progress) {
+	if d.console.Progress == nil {
+		return
+	}
+	d.console.Progress(Progress{
+		Phase: PhaseDrain, Subject: p.Mailbox, Done: int64(p.Sealed), Total: int64(p.Planned),
+		Octets: p.Octets, Finished: p.Phase == poller.PhaseDone,
+	})
+}

@@ -1,0 +1,114 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mailkeep/mailkeep/configs"
+	"github.com/mailkeep/mailkeep/indexer"
+	"github.com/mailkeep/mailkeep/internal/telemetry"
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/parser"
+	"github.com/mailkeep/mailkeep/sink/catalog"
+	"github.com/mailkeep/mailkeep/sink/ledger"
+)
+
+// Reindex deletes the catalog and the index of every partition and builds them
+// again from the ledger. It takes the ledger's lock, so nothing else can work
+// on the archive meanwhile. If it is interrupted, the views are behind and
+// catch up at the next start.
+func Reindex(ctx context.Context, c *configs.Config, console Console) error {
+	dir, err := openDirectory(c.Archive.Dir)
+	if err != nil {
+		return err
+	}
+	log, err := telemetry.Logger(console.Logs, c.Log.Format, c.Log.Level)
+	if err != nil {
+		return errors.Join(err, dir.Close())
+	}
+	r := rebuild{dir: dir, console: console, options: ledger.Options{Archive: dir.Identity.UUID(), SegmentSize: int64(c.Archive.SegmentSize), Software: Software(), Logger: log}}
+	for _, p := range dir.partitions() {
+		if err = r.partition(ctx, p); err != nil {
+			err = fmt.Errorf("partition %d: %w", p, err)
+			break
+		}
+	}
+	return errors.Join(err, dir.Close())
+}
+
+type rebuild struct {
+	dir     *directory
+	console Console
+	options ledger.Options
+}
+
+func (r rebuild) partition(ctx context.Context, p uint16) (err error) {
+	files, err := r.dir.ledger(p)
+	if err != nil {
+		return err
+	}
+	r.options.Partition = p
+	l, err := ledger.Open(files, r.options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = joinClose(err, l) }()
+	if err := r.catalog(ctx, p, l); err != nil {
+		return fmt.Errorf("catalog: %w", err)
+	}
+	if err := r.index(ctx, p, l); err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	return nil
+}
+
+func (r rebuild) catalog(ctx context.Context, p uint16, l source) (err error) {
+	path := r.dir.catalog(p)
+	if err := catalog.Drop(path); err != nil {
+		return err
+	}
+	k, err := catalog.Open(path, catalog.Options{Partition: p, Identity: r.dir.Identity.Archive, Logger: r.options.Logger})
+	if err != nil {
+		return err
+	}
+	defer func() { err = joinClose(err, k) }()
+	return fold(ctx, k, l, l.Size())
+}
+
+// foldBatch is how many records are applied to a catalog in one transaction.
+const foldBatch = 2000
+
+// fold applies the ledger's records before end to an empty catalog.
+func fold(ctx context.Context, k *catalog.Catalog, l source, end uint64) error {
+	batch := make([]mail.Record, 0, foldBatch)
+	for rec, err := range l.Records(ctx, 0) {
+		if err != nil {
+			return err
+		}
+		if rec.ID.Seq >= end {
+			break
+		}
+		if batch = append(batch, rec); len(batch) == foldBatch {
+			if err := k.Apply(batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	return k.Apply(batch)
+}
+
+func (r rebuild) index(ctx context.Context, p uint16, l source) (err error) {
+	if err := indexer.Drop(r.dir.index(p)); err != nil {
+		return err
+	}
+	x, err := indexer.Open(indexer.Options{Dir: r.dir.index(p), Partition: p, Logger: r.options.Logger})
+	if err != nil {
+		return err
+	}
+	defer func() { err = joinClose(err, x) }()
+	return x.CatchUp(ctx, l, parseRaw, parser.EffectiveDate, func(c mail.Cursor) {
+		r.console.progress(PhaseIndex, p, c.Position, c.Size)
+	})
+}

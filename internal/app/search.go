@@ -1,0 +1,166 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mailkeep/mailkeep/indexer"
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// defaultLimit is the page size of a request that names none.
+const defaultLimit = 20
+
+// searchPartitions asks every partition for a page and merges the pages. A
+// partition that cannot answer makes the answer partial, which its coverage
+// says; if none can, that is the error.
+func searchPartitions(ctx context.Context, parts []*partition, r mail.SearchRequest, maxLimit int, timeout time.Duration) (mail.SearchAnswer, error) {
+	if r.Limit == 0 {
+		r.Limit = min(defaultLimit, maxLimit)
+	}
+	if r.Limit < 0 || r.Limit > maxLimit {
+		return mail.SearchAnswer{}, mail.WithHint(mail.Errorf(mail.Invalid, "a page of %d hits was asked for; 1 to %d are possible", r.Limit, maxLimit),
+			"ask for further pages with the token of the last one, or raise search.max_limit")
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	after, err := readPages(r.After, len(parts))
+	if err != nil {
+		return mail.SearchAnswer{}, err
+	}
+	m := merge{limit: r.Limit, answers: make([]mail.SearchAnswer, len(parts)), pages: after}
+	for i, p := range parts {
+		if m.pages[i] == pagesEnd {
+			continue
+		}
+		r.After = m.pages[i]
+		m.add(i, p.search(ctx, r))
+	}
+	return m.answer(ctx)
+}
+
+type partitionAnswer struct {
+	mail.SearchAnswer
+	err error
+}
+
+func (p *partition) search(ctx context.Context, r mail.SearchRequest) partitionAnswer {
+	a, err := p.index.Search(ctx, r, p.source.Size(), func(ctx context.Context, id mail.ID) (*mail.Message, error) {
+		return readMessage(ctx, p.source, id)
+	})
+	return partitionAnswer{a, err}
+}
+
+// pagesEnd is the page token of a partition that has no further hits.
+const pagesEnd = "end"
+
+// readPages decodes the page tokens of the partitions, which start at "".
+func readPages(token string, n int) ([]string, error) {
+	pages := make([]string, n)
+	if token == "" {
+		return pages, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err == nil {
+		err = json.Unmarshal(b, &pages)
+	}
+	if err != nil || len(pages) != n {
+		return nil, mail.WithHint(mail.Errorf(mail.Invalid, "the page token is not one of this archive"), "give the token that the page before printed, unchanged")
+	}
+	return pages, nil
+}
+
+func writePages(pages []string) string {
+	if !slices.ContainsFunc(pages, func(p string) bool { return p != pagesEnd }) {
+		return ""
+	}
+	b, err := json.Marshal(pages)
+	if err != nil {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// A merge joins the pages of the partitions, newest first.
+type merge struct {
+	limit   int
+	answers []mail.SearchAnswer
+	pages   []string
+	errs    []error
+	out     mail.SearchAnswer
+	asked   int
+}
+
+func (m *merge) add(i int, a partitionAnswer) {
+	m.asked++
+	if a.err != nil {
+		m.errs = append(m.errs, a.err)
+		m.out.Coverage.Failed = append(m.out.Coverage.Failed, fmt.Sprintf("partition %d: %v", i, a.err))
+		return
+	}
+	m.answers[i] = a.SearchAnswer
+	m.out.Query, m.out.Understood, m.out.Warnings = a.Query, a.Understood, a.Warnings
+	m.out.Total += a.Total
+	m.out.Coverage.Cursors = append(m.out.Coverage.Cursors, a.Coverage.Cursors...)
+	for status, n := range a.Coverage.Partly {
+		if m.out.Coverage.Partly == nil {
+			m.out.Coverage.Partly = map[mail.TextStatus]uint64{}
+		}
+		m.out.Coverage.Partly[status] += n
+	}
+}
+
+func (m *merge) answer(ctx context.Context) (mail.SearchAnswer, error) {
+	if m.asked > 0 && len(m.errs) == m.asked {
+		return mail.SearchAnswer{}, m.errs[0]
+	}
+	if err := context.Cause(ctx); err != nil {
+		return mail.SearchAnswer{}, mail.Errorf(mail.Temporary, "the search took too long: %w", err)
+	}
+	m.out.Hits = []mail.Hit{}
+	taken := make([]int, len(m.answers))
+	for len(m.out.Hits) < m.limit {
+		i := m.newest(taken)
+		if i < 0 {
+			break
+		}
+		m.out.Hits = append(m.out.Hits, m.answers[i].Hits[taken[i]])
+		taken[i]++
+	}
+	for i, a := range m.answers {
+		switch {
+		case taken[i] == len(a.Hits) && a.Next == "":
+			m.pages[i] = pagesEnd
+		case taken[i] > 0:
+			m.pages[i] = indexer.PageAfter(a.Hits[taken[i]-1])
+		}
+	}
+	m.out.Next = writePages(m.pages)
+	m.out.Coverage.Complete = len(m.errs) == 0 && !slices.ContainsFunc(m.out.Coverage.Cursors, func(c mail.Cursor) bool { return c.Position < c.Size })
+	return m.out, nil
+}
+
+// newest returns the partition whose next hit comes first; -1 if none is left.
+func (m *merge) newest(taken []int) int {
+	best := -1
+	for i, a := range m.answers {
+		if taken[i] == len(a.Hits) {
+			continue
+		}
+		if best < 0 || compareHits(a.Hits[taken[i]], m.answers[best].Hits[taken[best]]) < 0 {
+			best = i
+		}
+	}
+	return best
+}
+
+// compareHits orders hits newest first; equal dates by position, then by
+// partition.
+func compareHits(a, b mail.Hit) int {
+	return cmp.Or(b.Date.Compare(a.Date), cmp.Compare(b.ID.Seq, a.ID.Seq), cmp.Compare(a.ID.Partition, b.ID.Partition))
+}

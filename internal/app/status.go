@@ -1,0 +1,120 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailkeep/mailkeep/configs"
+	"github.com/mailkeep/mailkeep/sink/catalog"
+)
+
+// Status tells the state of mailboxes, ledgers and views: as the running
+// process sees it, or as the archive's files tell.
+func (c *Client) Status(ctx context.Context) (StatusReport, error) {
+	if c.catalogDoor != nil {
+		var r StatusReport
+		err := c.catalogDoor.Status(ctx, &r)
+		return r, err
+	}
+	all, err := c.offlineCatalogs()
+	if err != nil {
+		return StatusReport{}, err
+	}
+	parts, err := c.offline()
+	if err != nil {
+		return StatusReport{}, err
+	}
+	for i, p := range parts {
+		p.catalog = all[i]
+	}
+	return reportStatus(c.cfg, parts)
+}
+
+// status is the report of a running process.
+func (a *App) status(ctx context.Context) (StatusReport, error) {
+	r, err := reportStatus(a.cfg, a.partitions)
+	if err != nil {
+		return r, err
+	}
+	due, err := a.due(ctx)
+	if err != nil {
+		return r, err
+	}
+	for i := range r.Mailboxes {
+		if d, ok := due[r.Mailboxes[i].Name]; ok {
+			r.Mailboxes[i].merge(d)
+		}
+	}
+	depth, err := a.bus.Depth(ctx)
+	if err == nil {
+		r.Queue = &QueueStatus{Messages: depth.Messages, Octets: depth.Bytes}
+	}
+	for i := range r.Partitions {
+		if err := errors.Join(a.bus.Healthy(), a.partitions[i].sink.Healthy()); err != nil {
+			r.Partitions[i].Problem = err.Error()
+		}
+	}
+	return r, nil
+}
+
+// merge adds what the poller knows and the ledger does not: when the mailbox
+// is due, and failures before login, which leave no event.
+func (m *MailboxStatus) merge(d dueMailbox) {
+	m.NextDue, m.Failures = d.NextDue, d.Failures
+	if d.LastEnd.After(m.LastSession) {
+		m.LastSession, m.Outcome, m.Error = d.LastEnd, d.Outcome, d.Error
+	}
+}
+
+func reportStatus(c *configs.Config, parts []*partition) (StatusReport, error) {
+	r := StatusReport{Time: time.Now().UTC(), Mailboxes: []MailboxStatus{}}
+	seen := map[string]bool{}
+	hosts := map[string]string{}
+	for _, m := range c.Resolve() {
+		hosts[m.Name] = m.Address
+	}
+	for _, p := range parts {
+		ps := PartitionStatus{Partition: p.number, Records: p.source.Size(), Catalog: p.catalog.Cursor()}
+		if p.index != nil {
+			ps.Index = p.index.Position()
+		}
+		r.Partitions = append(r.Partitions, ps)
+		boxes, err := p.catalog.Mailboxes()
+		if err != nil {
+			return r, err
+		}
+		for _, b := range boxes {
+			s, err := mailboxStatus(p.catalog, b)
+			if err != nil {
+				return r, err
+			}
+			s.Host, s.Configured = hosts[b.Mailbox], hosts[b.Mailbox] != ""
+			seen[b.Mailbox] = true
+			r.Mailboxes = append(r.Mailboxes, s)
+		}
+	}
+	for name, host := range hosts {
+		if !seen[name] {
+			r.Mailboxes = append(r.Mailboxes, MailboxStatus{Name: name, Host: host, Configured: true})
+		}
+	}
+	slices.SortFunc(r.Mailboxes, func(a, b MailboxStatus) int { return strings.Compare(a.Name, b.Name) })
+	return r, nil
+}
+
+func mailboxStatus(k *catalog.Catalog, b catalog.MailboxStats) (MailboxStatus, error) {
+	s := MailboxStatus{Name: b.Mailbox, Messages: b.Messages + b.References - b.Again, Octets: uint64(b.Octets)}
+	d, _, err := k.LastDrain(b.Mailbox)
+	if err != nil || d == nil {
+		return s, err
+	}
+	s.LastSession, s.Outcome, s.Error = d.Ended, d.Outcome, d.Error
+	s.Listed, s.Sealed, s.Deleted, s.Held = d.Listed, d.Sealed, d.Deleted, d.Held
+	if d.Outcome == "ok" {
+		s.LastSuccess = d.Ended
+	}
+	return s, nil
+}
