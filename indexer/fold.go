@@ -62,6 +62,9 @@ const (
 	ideograph               // of a script written without spaces
 )
 
+// firstIdeograph is where the scripts written without spaces begin: with Thai.
+const firstIdeograph = 0x0e00
+
 func scriptOf(r rune) script {
 	switch {
 	case r < utf8.RuneSelf:
@@ -69,7 +72,7 @@ func scriptOf(r rune) script {
 			return letter
 		}
 		return between
-	case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul,
+	case r >= firstIdeograph && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul,
 		unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar):
 		switch {
 		case unicode.IsLetter(r), unicode.IsNumber(r):
