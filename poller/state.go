@@ -19,6 +19,7 @@ const stateVersion = 1
 const (
 	maxRows    = 1000 // rows with a record; beyond, those with the fewest failures are forgotten
 	maxReports = 8    // events not yet reported; beyond, the oldest is dropped and logged
+	maxFates   = 2000 // rows of those events; beyond, an event is kept without its rows
 )
 
 // A state is what the Store keeps of a mailbox.
@@ -313,6 +314,13 @@ func (st *state) ran(budget, window, most int) {
 
 // owe keeps a report for a later session and returns how many were dropped.
 func (st *state) owe(d mail.Drain) (dropped int) {
+	fates := len(d.Rows)
+	for _, r := range st.Reports {
+		fates += len(r.Rows)
+	}
+	if fates > maxFates {
+		d.Rows = nil
+	}
 	st.Reports = append(st.Reports, d)
 	dropped = max(0, len(st.Reports)-maxReports)
 	st.Reports = slices.Delete(st.Reports, 0, dropped)

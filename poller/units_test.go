@@ -53,6 +53,16 @@ func TestStateIsBounded(t *testing.T) {
 	}
 }
 
+func TestOwedReportsAreBounded(t *testing.T) {
+	st := new(state)
+	for range 3 {
+		st.owe(mail.Drain{Deleted: 900, Rows: make([]mail.DrainRow, 900)})
+	}
+	expect(t, "rows of the second", len(st.Reports[1].Rows), 900)
+	expect(t, "rows of the third", len(st.Reports[2].Rows), 0)
+	expect(t, "deleted of the third", st.Reports[2].Deleted, 900)
+}
+
 func TestStrikesBackOff(t *testing.T) {
 	st := &state{Version: stateVersion}
 	k := rowKey{uidl: "u", size: 1}
