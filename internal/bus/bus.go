@@ -35,8 +35,12 @@ type Options struct {
 	// Default 1 MiB - 64 KiB; never more than the server's payload - 64 KiB.
 	Inline int64
 
-	LeaseTTL time.Duration // life of a lease that is not renewed; default 60 s, at least 1 s
-	AckWait  time.Duration // time after which an unsettled message is delivered again; default 60 s
+	// LeaseTTL is the life of a lease that is not renewed; default 60 s. It is
+	// at least 2 s, and whole seconds: the server cuts off what is beyond.
+	LeaseTTL time.Duration
+	// AckWait is the time after which a message that is neither settled nor
+	// said to be worked on is delivered again; default 60 s, at least 1 s.
+	AckWait time.Duration
 
 	Logger *slog.Logger // default: discards
 }
@@ -81,8 +85,10 @@ func (o Options) validate() error {
 			"raise the limit of the store or lower that of the queues")
 	case o.Inline < 0 || o.RawBytes < 0 || o.BigBytes < 0 || o.StateBytes < 0:
 		return mail.Errorf(mail.Invalid, "a limit of the bus is negative")
-	case o.LeaseTTL < time.Second || o.AckWait < time.Second:
-		return mail.Errorf(mail.Invalid, "lease and acknowledgement times must be 1 s at least")
+	case o.LeaseTTL < 2*time.Second || o.LeaseTTL%time.Second != 0:
+		return mail.Errorf(mail.Invalid, "the life %s of leases is not whole seconds, 2 at least", o.LeaseTTL)
+	case o.AckWait < time.Second:
+		return mail.Errorf(mail.Invalid, "the acknowledgement time %s is less than 1 s", o.AckWait)
 	}
 	return nil
 }

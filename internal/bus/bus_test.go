@@ -402,7 +402,8 @@ func TestOptions(t *testing.T) {
 		"replicas":   {Dir: dir, Replicas: 3},
 		"sum":        {Dir: dir, MaxStore: 1 << 30, RawBytes: 1 << 30},
 		"negative":   {Dir: dir, Inline: -1},
-		"lease":      {Dir: dir, LeaseTTL: time.Millisecond},
+		"lease":      {Dir: dir, LeaseTTL: 2500 * time.Millisecond},
+		"ack":        {Dir: dir, AckWait: time.Millisecond},
 	} {
 		if _, err := bus.Start(t.Context(), o); mail.KindOf(err) != mail.Invalid {
 			t.Errorf("%s: %v", name, err)
