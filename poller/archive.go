@@ -16,7 +16,8 @@ import (
 type Archive interface {
 	// Lookup tells which rows of a mailbox are sealed. The answer has the length
 	// and order of rows; a zero Receipt stands for a row that is not known. It is
-	// called once per session, with the rows whose UIDL occurs once.
+	// asked for rows whose UIDL occurs once, at most 10,000 at a time; as a rule
+	// once per session.
 	Lookup(ctx context.Context, mailbox string, rows []mail.Listing) ([]mail.Receipt, error)
 
 	// Begin starts the transfer of one message. Nothing of it reaches the archive
