@@ -96,7 +96,7 @@ func (k *checking) nats() {
 	if n.URL == "" {
 		k.embedded(n)
 	} else {
-		for _, u := range strings.Split(n.URL, ",") {
+		for u := range strings.SplitSeq(n.URL, ",") {
 			k.natsURL(strings.TrimSpace(u))
 		}
 	}

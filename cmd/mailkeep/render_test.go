@@ -130,7 +130,7 @@ func FuzzHighlight(f *testing.F) {
 }
 
 func TestPrintable(t *testing.T) {
-	for r := rune(0); r < 0xA0; r++ {
+	for r := range rune(0xA0) {
 		if got := printable(string(r)); unicode.IsControl([]rune(got)[0]) {
 			t.Errorf("%U passes", r)
 		}

@@ -35,7 +35,7 @@ var trees = []tree{
 	{"internal/web", []string{"mail"}},
 	{"internal/telemetry", []string{"mail"}},
 	{"internal/durable", []string{"mail"}}, // for the kinds of errors: in use, no space
-	{"internal/lab", []string{"mail"}}, // for tests alone; see TestTestPackages
+	{"internal/lab", []string{"mail"}},     // for tests alone; see TestTestPackages
 	{"internal/arch", nil},
 }
 
