@@ -67,6 +67,9 @@ func (d decoder) looseAddresses(v string) []mail.Address {
 		}
 	}
 	for _, piece := range splitAddresses(v) {
+		if len(out) > d.lim.Addresses { // one more than may stay, so that it is told
+			return out
+		}
 		name, addr, angle := cutAddress(piece)
 		if addr == "" {
 			hold()
@@ -126,6 +129,9 @@ func splitAddresses(v string) (pieces []string) {
 		case '<':
 			if end := strings.IndexAny(v[i+1:], "<>"); end >= 0 && v[i+1+end] == '>' {
 				i += 1 + end
+				if next := strings.TrimLeft(v[i+1:min(len(v), i+9)], " \t"); next != "" && (next[0] == '<' || next[0] == '"') {
+					take(i+1, i+1) // a comma is missing
+				}
 			}
 		case '=':
 			if strings.HasPrefix(v[i:], "=?") {
@@ -168,17 +174,21 @@ func cutAddress(piece string) (name, addr string, angle bool) {
 		comment = strings.Trim(piece[i:], "() ")
 		piece = piece[:i]
 	}
-	for word := range strings.FieldsSeq(piece) {
-		if !strings.Contains(word, "@") {
-			continue
-		}
-		if addr = canonical(bareAddress(word)); addr != "" {
-			name = strings.Replace(piece, word, "", 1) + " " + comment
-			return name, addr, false
+	for _, s := range [...]string{piece, aroundAt.Replace(piece)} {
+		for word := range strings.FieldsSeq(s) {
+			if !strings.Contains(word, "@") {
+				continue
+			}
+			if addr = canonical(bareAddress(word)); addr != "" {
+				return strings.Replace(s, word, "", 1) + " " + comment, addr, false
+			}
 		}
 	}
 	return piece, "", false
 }
+
+// aroundAt closes the gaps in "ann @ example . org" (RFC 5322 section 4.4).
+var aroundAt = strings.NewReplacer(" @ ", "@", " @", "@", "@ ", "@", " . ", ".")
 
 // bareAddress strips what people wrap around an address, and the source route
 // of RFC 5322 section 4.4.

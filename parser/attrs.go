@@ -51,9 +51,11 @@ func (s *scanner) interpret(n *node) {
 			s.bad.add("LIM_PARAMS", n.path, f.off, "")
 		}
 	}
-	d := decoder{&s.lim, s.bad, n.path, n.offHeader}
+	d := s.decoderAt(n, field{off: n.offHeader})
 	n.boundary = typeParams.get("boundary", d)
-	n.charset = typeParams.plain("charset")
+	if n.charset = typeParams.plain("charset"); s.label == "" {
+		s.label = n.charset
+	}
 	n.smime = strings.ToLower(typeParams.plain("smime-type"))
 	name := dispParams.get("filename", d)
 	if name == "" {
@@ -78,7 +80,7 @@ func contentSlot(name string) int {
 }
 
 func (s *scanner) decoderAt(n *node, f field) decoder {
-	return decoder{&s.lim, s.bad, n.path, f.off}
+	return decoder{&s.lim, s.bad, n.path, f.off, s.label}
 }
 
 // settleType replaces a missing or unusable type by its default: message/rfc822
@@ -122,6 +124,12 @@ func (s *scanner) encodingName(n *node, f field, v string) string {
 		return known
 	}
 	s.bad.add("CTE_UNKNOWN", n.path, f.off, "")
+	switch { // misspelt beyond the table
+	case strings.HasPrefix(v, "quoted"):
+		return "quoted-printable"
+	case strings.HasPrefix(v, "base"):
+		return "base64"
+	}
 	v = clean(s.decoderAt(n, f).utf8(v))
 	if len(v) > 40 {
 		v = strings.ToValidUTF8(v[:40], "")

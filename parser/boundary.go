@@ -82,7 +82,12 @@ func (s *scanner) next(off int64) stop {
 		if at >= s.w.size {
 			return stop{level: -1, off: s.w.size, next: s.w.size}
 		}
-		if level, closing := s.match(line); level >= 0 {
+		level, closing := s.match(line)
+		if cr := bytes.IndexByte(line, '\r'); level < 0 && cr >= 0 { // one line ends with CR alone
+			level, closing = s.match(line[:cr])
+			next = at + int64(cr) + 1
+		}
+		if level >= 0 {
 			return stop{level: level, closing: closing, off: max(off, at-s.eolBefore(at)), next: next}
 		}
 		from = next
@@ -168,6 +173,9 @@ func (s *scanner) lineStart(off int64) bool {
 func (s *scanner) line(off int64, limit int) (line []byte, next int64, ok bool) {
 	for need := min(4096, limit); ; need = min(need*8, limit) {
 		b := s.w.from(off, need)
+		if len(b) == 0 { // the end, or what an error of the reader makes look so
+			return nil, s.w.size, true
+		}
 		if i := bytes.IndexByte(b[:min(len(b), limit)], s.eol); i >= 0 {
 			return trimCR(b[:i]), off + int64(i) + 1, true
 		}

@@ -113,6 +113,10 @@ func digit(c byte) bool { return c >= '0' && c <= '9' }
 
 // number takes a day, a year, or a date in digits.
 func (p *dateParser) number(tok string) bool {
+	if day, ok := strings.CutSuffix(tok, "."); ok {
+		p.number(day)
+		return false
+	}
 	if i := strings.IndexAny(tok, "-/."); i > 0 {
 		return p.joined(tok, tok[i])
 	}

@@ -3,6 +3,7 @@ package parser
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"io"
 )
@@ -86,15 +87,24 @@ func (d *lineReader) Read(p []byte) (int, error) {
 }
 
 // A base64Filter decodes base64 (RFC 2045 section 6.8). Octets outside of the
-// alphabet are skipped; "=" ends a group early, and another block may follow it.
+// alphabet are skipped. "=" ends a group early; what follows is another block
+// if its line is base64 alone, else the footer of a mailing list, and skipped.
 type base64Filter struct {
-	acc  uint32
-	n    int // sextets in acc
-	junk int // octets skipped that are not space
+	acc    uint32
+	n      int    // sextets in acc
+	junk   int    // octets skipped that are not space
+	padded bool   // a block has ended
+	line   []byte // after that, the line so far
 }
 
+// maxTestLine is how much of a line behind the end of a block is looked at.
+const maxTestLine = 1024
+
 func (f *base64Filter) append(dst, src []byte) []byte {
-	for _, c := range src {
+	for i, c := range src {
+		if f.padded {
+			return f.behind(dst, src[i:])
+		}
 		v := sextets[c]
 		switch {
 		case v < 64:
@@ -104,7 +114,8 @@ func (f *base64Filter) append(dst, src []byte) []byte {
 				f.acc, f.n = 0, 0
 			}
 		case v == sextetPad:
-			dst = f.finish(dst)
+			dst = f.flush(dst)
+			f.padded = true
 		case v == sextetJunk:
 			f.junk++
 		}
@@ -112,7 +123,42 @@ func (f *base64Filter) append(dst, src []byte) []byte {
 	return dst
 }
 
-func (f *base64Filter) finish(dst []byte) []byte {
+// behind takes octets behind the end of a block, line by line.
+func (f *base64Filter) behind(dst, src []byte) []byte {
+	for len(src) > 0 {
+		i := bytes.IndexByte(src, '\n')
+		end := len(src)
+		if i >= 0 {
+			end = i + 1
+		}
+		if room := maxTestLine - len(f.line); end > room {
+			end, i = room, 0
+		}
+		f.line = append(f.line, src[:end]...)
+		src = src[end:]
+		if i >= 0 {
+			dst = f.judge(dst)
+		}
+	}
+	return dst
+}
+
+// judge decodes the line behind a block if it is base64 alone.
+func (f *base64Filter) judge(dst []byte) []byte {
+	line := bytes.TrimLeft(bytes.TrimSpace(f.line), "=")
+	f.line = f.line[:0]
+	octets, err := base64.StdEncoding.AppendDecode(nil, line)
+	if err != nil {
+		f.junk += len(line)
+		return dst
+	}
+	return append(dst, octets...)
+}
+
+func (f *base64Filter) finish(dst []byte) []byte { return f.judge(f.flush(dst)) }
+
+// flush ends a group early.
+func (f *base64Filter) flush(dst []byte) []byte {
 	switch f.n {
 	case 1:
 		f.junk++

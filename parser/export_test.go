@@ -1,6 +1,8 @@
 package parser
 
 import (
+	"bytes"
+
 	"github.com/mailkeep/mailkeep/mail"
 )
 
@@ -44,7 +46,7 @@ func Words(v string) (text string, bad, inject bool) {
 // Addresses reads an address list.
 func Addresses(v string) ([]mail.Address, []mail.Defect) {
 	lim := DefaultLimits()
-	d := decoder{&lim, &defects{}, "", 0}
+	d := decoder{&lim, &defects{}, "", 0, ""}
 	list := d.addresses(d.utf8(v))
 	return list, d.bad.list
 }
@@ -52,7 +54,13 @@ func Addresses(v string) ([]mail.Address, []mail.Defect) {
 // Param reads one parameter of a Content-Type or Content-Disposition value.
 func Param(v, name string) (head, value string, bad []mail.Defect) {
 	lim := DefaultLimits()
-	d := decoder{&lim, &defects{}, "", 0}
+	d := decoder{&lim, &defects{}, "", 0, ""}
 	head, ps, _ := splitParams(v, lim.Params)
 	return head, ps.get(name, d), d.bad.list
+}
+
+// ParseWindow parses b through a window of n octets, however small b is.
+func ParseWindow(b []byte, n int) (*mail.Message, error) {
+	w := &window{r: bytes.NewReader(b), size: int64(len(b)), step: n}
+	return run(w, DefaultLimits(), nil, 0), w.err
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/parser"
 )
@@ -228,6 +230,13 @@ func TestDeterministic(t *testing.T) {
 		at, err := parser.ParseAt(bytes.NewReader(b), int64(len(b)), parser.DefaultLimits())
 		if err != nil || !reflect.DeepEqual(first, at) {
 			t.Errorf("%s: ParseAt differs from Parse (%v)", name, err)
+		}
+		if len(b) > 256<<10 {
+			continue // thousands of windows say no more than hundreds
+		}
+		windowed, err := parser.ParseWindow(b, 512)
+		if err != nil || !reflect.DeepEqual(first, windowed) {
+			t.Errorf("%s: a window of 512 octets differs (%v): %s", name, err, cmp.Diff(first, windowed))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"hash"
 	"io"
@@ -86,13 +87,14 @@ func (p *parse) strict(n *node, k *leafSink) bool {
 		p.bad.add("CTE_UU", n.path, n.offBody, "")
 		return false
 	}
+	watch := &padWatch{r: body}
 	var h message.Header
 	h.Set("Content-Transfer-Encoding", n.encoding)
-	e, err := message.New(h, body)
+	e, err := message.New(h, watch)
 	if err == nil {
 		_, err = io.Copy(k, e.Body)
 	}
-	if err == nil {
+	if err == nil && !(n.encoding == "base64" && watch.more) {
 		return true
 	}
 	code := "CTE_BAD_BASE64"
@@ -102,4 +104,25 @@ func (p *parse) strict(n *node, k *leafSink) bool {
 	p.bad.add(code, n.path, n.offBody, "")
 	p.bad.add("GM_FALLBACK", n.path, n.offBody, "")
 	return false
+}
+
+// A padWatch notes whether anything follows padding. The base64 decoder of the
+// standard library refuses that or not, depending on where its blocks end.
+type padWatch struct {
+	r            io.Reader
+	padded, more bool
+}
+
+func (w *padWatch) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	b := p[:n]
+	if !w.padded {
+		i := bytes.IndexByte(b, '=')
+		if i < 0 {
+			return n, err
+		}
+		w.padded, b = true, b[i:]
+	}
+	w.more = w.more || len(bytes.TrimLeft(b, "= \t\r\n")) > 0
+	return n, err
 }

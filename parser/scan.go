@@ -55,6 +55,7 @@ type scanner struct {
 	stack   []string
 	parts   int
 	guesses int
+	label   string // the first charset declared
 	// onSpan, if set, is told of every run of octets, in order and without gaps.
 	onSpan func(kind spanKind, off, end int64)
 }

@@ -17,6 +17,7 @@ type window struct {
 	size int64
 	buf  []byte
 	base int64 // offset of buf[0]; buf never changes where it is the whole message
+	step int   // octets read at once
 	err  error // the first error of r; from then on the message seems to end
 }
 
@@ -27,7 +28,7 @@ func openBytes(b []byte) *window {
 
 // openAt returns a window on the first size octets of r.
 func openAt(r io.ReaderAt, size int64) *window {
-	w := &window{r: r, size: max(size, 0)}
+	w := &window{r: r, size: max(size, 0), step: windowSize}
 	if w.size <= wholeSize {
 		w.fill(0, int(w.size))
 	}
@@ -86,7 +87,7 @@ func (t noting) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (w *window) fill(off int64, need int) {
-	n := int(min(int64(max(need, windowSize)), w.size-off))
+	n := int(min(int64(max(need, w.step)), w.size-off))
 	if cap(w.buf) < n {
 		w.buf = make([]byte, n)
 	}

@@ -14,6 +14,9 @@ type decoder struct {
 	bad  *defects
 	part string
 	off  int64
+	// label is the charset that the message declares for its body: the best
+	// guess for octets above 127 that its header leaves undeclared.
+	label string
 }
 
 func (d decoder) add(code string) { d.bad.add(code, d.part, d.off, "") }
@@ -30,11 +33,14 @@ func (d decoder) utf8(raw string) string {
 		}
 	}
 	r := charset.Decode([]byte(raw), "")
-	if r.Undeclared {
-		if r.Used == charset.UTF8 {
-			d.add("HDR_UTF8_RAW")
-		} else {
-			d.add("HDR_8BIT_RAW")
+	switch {
+	case !r.Undeclared:
+	case r.Used == charset.UTF8:
+		d.add("HDR_UTF8_RAW")
+	default:
+		d.add("HDR_8BIT_RAW")
+		if d.label != "" {
+			return charset.Decode([]byte(raw), d.label).Text
 		}
 	}
 	return r.Text
