@@ -65,7 +65,13 @@ func (x *Index) CatchUp(ctx context.Context, src Source, parse ParseFunc, date D
 		return mail.Errorf(mail.InUse, "the index is being followed already")
 	}
 	defer x.following.Unlock()
-	return x.pump(ctx, pump{src: src, parse: parse, date: date, progress: progress, target: src.Size()})
+	begin, from := x.opts.Now(), x.Position()
+	if err := x.pump(ctx, pump{src: src, parse: parse, date: date, progress: progress, target: src.Size()}); err != nil {
+		return err
+	}
+	x.opts.Logger.Info("index caught up", x.opts.logPartition(), slog.Uint64("from", from),
+		slog.Uint64("position", x.Position()), slog.Duration("took", x.opts.Now().Sub(begin)))
+	return nil
 }
 
 // pump runs p on an engine that works.

@@ -28,7 +28,8 @@ type Options struct {
 	BatchBytes int
 	// Linger is how long a batch waits to become full; 0 means 500 ms.
 	Linger time.Duration
-	// Now is the clock; nil means time.Now.
+	// Now is the clock that durations in the log are taken from; nil means
+	// time.Now.
 	Now func() time.Time
 }
 
@@ -156,7 +157,7 @@ func Drop(dir string) error {
 	return err
 }
 
-// logID is the attribute that tells which partition a line is about.
+// logPartition tells which partition a line of the log is about.
 func (o *Options) logPartition() slog.Attr {
 	return slog.Int("partition", int(o.Partition))
 }
