@@ -105,6 +105,7 @@ type Bus struct {
 	closed chan struct{} // closed by nats.go when the connection has ended
 
 	receipts *receipts
+	repair   time.Duration // see receiptRepair; shorter in tests
 	big      chan struct{} // one slot for each large transfer under way
 
 	// life ends when Close begins. It bounds the goroutines of the Bus, all of
@@ -132,7 +133,7 @@ func Start(ctx context.Context, o Options) (*Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bus{opt: o, log: o.Logger, closed: make(chan struct{}),
+	b := &Bus{opt: o, log: o.Logger, closed: make(chan struct{}), repair: receiptRepair,
 		big: make(chan struct{}, bigTransfers), restored: make(chan struct{}, 1)}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := b.start(ctx); err != nil {

@@ -301,11 +301,8 @@ func TestForeignMessages(t *testing.T) {
 
 // A receipt that is lost on its way is found in the catalog.
 func TestLostReceiptIsRepaired(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes 10 s of real time; not run with -short")
-	}
-	t.Parallel()
 	b := start(t, embedded(t))
+	b.SetRepair(20 * time.Millisecond)
 	raw := message(10)
 	d := delivery("m", "u", raw)
 	stop, err := b.ServeLookup(t.Context(), 0, func(_ context.Context, _ string, rows []mail.Listing) ([]mail.Receipt, error) {

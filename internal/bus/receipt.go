@@ -92,7 +92,7 @@ func (p *Pending) Receipt(ctx context.Context) (mail.Receipt, error) {
 	defer cancel()
 	defer p.unwatch()
 	defer p.bus.receipts.forget(p.transfer)
-	tick := time.NewTicker(receiptRepair)
+	tick := time.NewTicker(p.bus.repair)
 	defer tick.Stop()
 	for {
 		select {
