@@ -201,7 +201,7 @@ func bareAddress(s string) string {
 }
 
 // canonical returns the form in which addresses are compared: lower case, the
-// domain in ASCII (IDNA, UTS 46 non-transitional) without a final dot. The
+// domain in ASCII (IDNA, UTS 46 non-transitional) without dots around it. The
 // tags that some providers allow in a local part stay. It returns "" for what
 // is no address.
 func canonical(addr string) string {
@@ -209,7 +209,7 @@ func canonical(addr string) string {
 	if at <= 0 || at == len(addr)-1 || len(addr) > maxRawAddress {
 		return ""
 	}
-	local, domain := strings.ToLower(clean(addr[:at])), strings.TrimSuffix(clean(addr[at+1:]), ".")
+	local, domain := strings.ToLower(clean(addr[:at])), strings.Trim(clean(addr[at+1:]), ". ")
 	if !isASCII(local) {
 		local = norm.NFC.String(local)
 	}

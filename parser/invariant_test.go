@@ -242,8 +242,8 @@ func TestDeterministic(t *testing.T) {
 }
 
 const (
-	mutants    = 24_000
-	mutantSize = 24 << 10 // mails above it are mutated by their beginning
+	mutants    = 20_000
+	mutantSize = 12 << 10 // mails above it are mutated by their beginning
 )
 
 // TestInvariantsOnMutants damages mails in the ways that transports, mail

@@ -33,6 +33,8 @@ func PartReader(r io.ReaderAt, p mail.Part) io.Reader {
 	return lenient(p.Encoding, io.NewSectionReader(r, p.OffBody, p.Len))
 }
 
+const copySize = 32 << 10
+
 // setCharsets makes go-message decode words with our charsets. Its hook is one
 // for the whole process; this is the only place that sets it, before its first
 // use by a parse. It is never a reason for go-message to fail.
@@ -92,7 +94,7 @@ func (p *parse) strict(n *node, k *leafSink) bool {
 	h.Set("Content-Transfer-Encoding", n.encoding)
 	e, err := message.New(h, watch)
 	if err == nil {
-		_, err = io.Copy(k, e.Body)
+		_, err = io.CopyBuffer(k, e.Body, make([]byte, min(n.end-n.offBody+1, copySize)))
 	}
 	if err == nil && !(n.encoding == "base64" && watch.more) {
 		return true
