@@ -403,6 +403,7 @@ func TestBatching(t *testing.T) {
 		letters[i] = newLetter("a@example.org", fmt.Sprint(i), fmt.Sprintf("Subject: %d\r\n\r\nbody\r\n", i))
 	}
 	r.deliver(letters...)
+	r.halt()
 	appends := int(r.gate.appends.Load())
 	syncs := 0
 	for _, op := range r.fs.(*durabletest.FS).Ops() {
@@ -417,7 +418,6 @@ func TestBatching(t *testing.T) {
 	if most > 256 {
 		t.Errorf("a batch had %d messages", most)
 	}
-	r.halt()
 	if total != n {
 		t.Errorf("%d messages were observed, want %d", total, n)
 	}
