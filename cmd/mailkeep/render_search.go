@@ -31,7 +31,7 @@ func renderAnswer(out io.Writer, a mail.SearchAnswer, s style) error {
 // renderHit prints one message: a line to identify it, its header, and where it
 // matches.
 func renderHit(w io.Writer, h mail.Hit, s style) {
-	fmt.Fprintf(w, "%s  %s  %s  %s\n", paint(s.strong, h.ID.String()), day(h.Date), printable(h.Mailbox), octets(h.Size))
+	fmt.Fprintf(w, "%s  %s  %s  %s\n", paint(s.strong, h.ID.String()), day(h.Date, s.zone), printable(h.Mailbox), octets(h.Size))
 	subject := printable(h.Subject)
 	snippets := slices.Clone(h.Snippets)
 	// The subject is printed once, with its marks where it has some.
@@ -118,11 +118,15 @@ var textReasons = map[mail.TextStatus]string{
 	mail.TextUnsupported: "documents whose format is not read",
 }
 
-func day(t time.Time) string {
+// day prints a date in the reader's zone; a style without one is UTC.
+func day(t time.Time, zone *time.Location) string {
 	if t.IsZero() {
 		return "no date         "
 	}
-	return t.Local().Format(dateForm)
+	if zone == nil {
+		zone = time.UTC
+	}
+	return t.In(zone).Format(dateForm)
 }
 
 func durationOf(d configs.Duration) time.Duration { return time.Duration(d) }

@@ -81,8 +81,6 @@ func verified(damaged bool) app.VerifyReport {
 // TestRender compares each view with its golden file, and proves that nothing
 // that came with mail can drive a terminal.
 func TestRender(t *testing.T) {
-	t.Setenv("TZ", "UTC")
-	time.Local = time.UTC
 	drained := app.DrainResult{Mailboxes: []app.DrainedMailbox{
 		{Name: "office", Listed: 12, Fetched: 10, Sealed: 12, Deleted: 11, Held: 1, Octets: 1234567, Took: 1234 * time.Millisecond, Outcome: "ok"},
 		{Name: "sales " + evil, Outcome: "credentials", Error: "refused", Hint: "check the password", Took: 100 * time.Second},

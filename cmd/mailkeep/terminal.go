@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/vbauerster/cupwriter"
@@ -14,6 +15,7 @@ import (
 // A style is how text is marked on its way to a person.
 type style struct {
 	match, strong, faint [2]string // before and after
+	zone                 *time.Location
 }
 
 // plainStyle marks matches in a way that survives a pipe.
@@ -29,10 +31,12 @@ var ansiStyle = style{
 // style returns the style for standard output. NO_COLOR (no-color.org) and
 // TERM=dumb turn colours off.
 func (p *program) style() style {
+	s := plainStyle
 	if isTerminal(p.stdout) && p.getenv("NO_COLOR") == "" && p.getenv("TERM") != "dumb" {
-		return ansiStyle
+		s = ansiStyle
 	}
-	return plainStyle
+	s.zone = time.Local
+	return s
 }
 
 func paint(mark [2]string, s string) string { return mark[0] + s + mark[1] }
