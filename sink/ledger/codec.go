@@ -17,7 +17,10 @@ import (
 // megabyte and entries are made by functions that belong to no ledger.
 var (
 	encoders = sync.Pool{New: func() any { return newEncoder() }}
-	decoders = sync.Pool{New: func() any { return newDecoder() }}
+	decoders = sync.Pool{New: func() any { return newDecoder() }} // of whole bodies
+	// A decoder that has left a stream in the middle has no room for a whole
+	// body, and would wait for it for ever: such have a pool of their own.
+	streams = sync.Pool{New: func() any { return newDecoder() }}
 )
 
 // newEncoder compresses at the speed of the disk. Literals that only entropy
@@ -41,7 +44,7 @@ func newDecoder() *zstd.Decoder {
 		zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(8<<20),
-		zstd.WithDecoderMaxMemory(2*maxBody))
+		zstd.WithDecoderMaxMemory(maxBody)) // what one body may hold, and no more
 	if err != nil {
 		panic(err) // the options are constants
 	}
@@ -83,7 +86,7 @@ func storedBody(meta, raw []byte) []byte {
 func decodeBody(h *header, body []byte) (meta, raw []byte, err error) {
 	plain := body
 	if h.codec == codecZstd {
-		if plain, err = inflate(body, 4+maxMeta+int(h.plainLen)); err != nil {
+		if plain, err = inflate(body, int(h.plainLen)+2048); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -114,18 +117,13 @@ func (h *header) checkContent(raw []byte) error {
 	return nil
 }
 
-func inflate(body []byte, limit int) ([]byte, error) {
+// inflate decompresses a whole body; about says how long it will be.
+func inflate(body []byte, about int) ([]byte, error) {
 	d := decoders.Get().(*zstd.Decoder)
 	defer decoders.Put(d)
-	if err := d.Reset(bytes.NewReader(body)); err != nil {
-		return nil, err
-	}
-	plain, err := io.ReadAll(io.LimitReader(d, int64(limit)+1))
+	plain, err := d.DecodeAll(body, make([]byte, 0, about))
 	if err != nil {
 		return nil, fmt.Errorf("body does not decompress: %w", err)
-	}
-	if len(plain) > limit {
-		return nil, fmt.Errorf("body decompresses to more than %d octets", limit)
 	}
 	return plain, nil
 }
@@ -135,8 +133,8 @@ func inflate(body []byte, limit int) ([]byte, error) {
 func decodeMeta(h *header, body []byte) ([]byte, error) {
 	var r io.Reader = bytes.NewReader(body)
 	if h.codec == codecZstd {
-		d := decoders.Get().(*zstd.Decoder)
-		defer decoders.Put(d)
+		d := streams.Get().(*zstd.Decoder)
+		defer streams.Put(d)
 		if err := d.Reset(r); err != nil {
 			return nil, err
 		}

@@ -90,26 +90,34 @@ func search(f durable.File, off, end int64, stream [16]byte, want func(*header) 
 		if err != nil {
 			return found{}, false, err
 		}
-		i := bytes.Index(b, []byte(frameMagic))
-		switch {
-		case i < 0 && off+int64(len(b)) >= end:
-			return found{}, false, nil
-		case i < 0:
-			off += int64(len(b)) - frameAlign
-			continue
-		case i%frameAlign != 0:
-			off += int64(i/frameAlign+1) * frameAlign
-			continue
+		if in, ok := searchIn(b, stream, want); ok {
+			in.off += off
+			return in, true, nil
 		}
-		off += int64(i)
-		h, leaf, err := w.header(off)
-		if isReadError(err) {
-			return found{}, false, err
-		}
-		if err == nil && h.stream == stream && want(&h) {
-			return found{off, h, leaf}, true, nil
-		}
-		off += frameAlign
+		off += int64((len(b)-headerSize)/frameAlign+1) * frameAlign
 	}
 	return found{}, false, nil
+}
+
+// searchIn looks in what begins at a multiple of frameAlign.
+func searchIn(b []byte, stream [16]byte, want func(*header) bool) (found, bool) {
+	for i := 0; i+headerSize <= len(b); i += frameAlign {
+		j := bytes.Index(b[i:], []byte(frameMagic))
+		if j < 0 {
+			break
+		}
+		if j%frameAlign != 0 {
+			i += j / frameAlign * frameAlign
+			continue
+		}
+		i += j
+		if i+headerSize > len(b) {
+			break
+		}
+		h, leaf, err := parseHeader(b[i:])
+		if err == nil && h.stream == stream && want(&h) {
+			return found{int64(i), h, leaf}, true
+		}
+	}
+	return found{}, false
 }
