@@ -21,7 +21,8 @@ type Archive interface {
 	Lookup(ctx context.Context, mailbox string, rows []mail.Listing) ([]mail.Receipt, error)
 
 	// Begin starts the transfer of one message. Nothing of it reaches the archive
-	// before Commit. ctx bounds the call only, not the transfer.
+	// before Commit. ctx bounds the whole transfer, the wait for its receipt
+	// included; Begin itself does not wait.
 	Begin(ctx context.Context, mailbox string) (Transfer, error)
 
 	// Report keeps an event. It returns nil once the event is durable on its way

@@ -75,7 +75,7 @@ func (s *session) retrieve(ctx, receiving context.Context, chunk []*message) err
 	}
 	window := pop3.Window{Count: s.window, Octets: s.m.WindowOctets, MaxMessage: s.m.MaxMessage}
 	err := s.tx.Retrieve(ctx, wants, window,
-		func(n int) (io.Writer, error) { return s.sink(ctx, n) },
+		func(n int) (io.Writer, error) { return s.sink(receiving, n) },
 		func(r pop3.Retrieved) error { return s.received(ctx, receiving, r) })
 	for _, m := range chunk {
 		m.abort()
@@ -106,11 +106,9 @@ func (t tap) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// sink starts the transfer of message n.
+// sink starts the transfer of message n; ctx lives until its receipt is here.
 func (s *session) sink(ctx context.Context, n int) (io.Writer, error) {
 	m := s.byNumber[n]
-	ctx, cancel := context.WithTimeout(ctx, archiveWait)
-	defer cancel()
 	t, err := s.d.Archive.Begin(ctx, s.m.Name)
 	if err != nil {
 		m.writeErr = err

@@ -1,6 +1,9 @@
 package pop3
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Timeouts bound the phases of a session. A zero field has the default named.
 type Timeouts struct {
@@ -20,6 +23,15 @@ type Timeouts struct {
 	MinRate  int64
 }
 
+func (t Timeouts) withDefaults() Timeouts {
+	return Timeouts{
+		Connect: cmp.Or(t.Connect, 30*time.Second), TLS: cmp.Or(t.TLS, 30*time.Second), Greeting: cmp.Or(t.Greeting, time.Minute),
+		Auth: cmp.Or(t.Auth, 2*time.Minute), Listing: cmp.Or(t.Listing, 5*time.Minute), Retrieve: cmp.Or(t.Retrieve, 5*time.Minute),
+		Command: cmp.Or(t.Command, time.Minute), Quit: cmp.Or(t.Quit, 10*time.Minute), Idle: cmp.Or(t.Idle, time.Minute),
+		RateSpan: cmp.Or(t.RateSpan, time.Minute), MinRate: cmp.Or(t.MinRate, 1024),
+	}
+}
+
 // Limits bound what a server can make the client hold. A zero field has the
 // default named.
 type Limits struct {
@@ -29,4 +41,11 @@ type Limits struct {
 	Rows        int   // rows of a listing that are kept; those behind are read and dropped; 1,000,000
 	Header      int64 // octets of a TOP answer; 16 MiB
 	Discard     int64 // octets read only to get back in step after a stop; 4 MiB
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		StatusLine: cmp.Or(l.StatusLine, 8<<10), ListingLine: cmp.Or(l.ListingLine, 1<<10), CapaLines: cmp.Or(l.CapaLines, 100),
+		Rows: cmp.Or(l.Rows, 1_000_000), Header: cmp.Or(l.Header, 16<<20), Discard: cmp.Or(l.Discard, 4<<20),
+	}
 }
