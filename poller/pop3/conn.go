@@ -2,7 +2,6 @@ package pop3
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,210 +9,186 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
+	"sync"
 	"time"
-
-	"github.com/mailkeep/mailkeep/mail"
 )
 
-const (
-	readBuffer     = 64 << 10
-	maxCommand     = 255 // octets of a command line, its end included (RFC 2449 section 4)
-	maxOutstanding = 200 // commands; "RETR 2147483647\r\n" 200 times is less than 4 KiB
-)
+// bufferSize is the size of the read buffer. A line of a body may be longer.
+const bufferSize = 64 << 10
 
-// A conn is the connection of a session in any state, with the rules for
-// commands and answers that all of them share.
+// A conn is one connection and what the session knows about it.
 type conn struct {
-	timeouts Timeouts
-	limits   Limits
-	log      *slog.Logger
-	lfOnly   bool
-	noPipes  bool
+	nc     net.Conn
+	in     *bufio.Reader
+	out    *writer
+	t      Timeouts
+	limits Limits
+	log    *slog.Logger
+	lfOnly bool
+	secret string // the password, to be withheld wherever the server repeats it
 
-	raw  net.Conn // what closing ends at once
-	wire wire     // deadlines over raw, or over TLS over raw
-	in   *bufio.Reader
+	outstanding int   // commands sent and not answered
+	broken      error // why no further step is possible
 
-	caps     Capabilities
-	tlsState string
-	secret   string // the password, to keep it out of errors
-	dead     error  // why the connection is closed; nil while it is open
+	// Owned by the reading side of the step in hand.
+	first bool          // the next octet is the first of an answer
+	wait  time.Duration // for that octet
+	floor floor
+
+	mu    sync.Mutex // guards the deadlines against the end of ctx
+	ctx   context.Context
+	ended bool // ctx ended
 }
 
-// begin starts an operation under ctx; the returned function ends it and must
-// be given the operation's error, which it replaces if ctx was the reason.
-func (c *conn) begin(ctx context.Context, op string) (end func(*error), err error) {
-	if c.dead != nil {
-		return nil, c.dead
+func newConn(nc net.Conn, d *Dialer) *conn {
+	c := &conn{nc: nc, t: d.Timeouts.withDefaults(), limits: d.Limits.withDefaults(), log: d.Logger, lfOnly: d.LFOnly, ctx: context.Background()}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
 	}
-	if ctx.Err() != nil {
-		return nil, canceled(ctx, op)
+	c.attach(nc)
+	return c
+}
+
+// attach (re)starts reading and writing on nc, as after STLS.
+func (c *conn) attach(nc net.Conn) {
+	c.nc = nc
+	c.in = bufio.NewReaderSize(reader{c}, bufferSize)
+	c.out = newWriter(c)
+}
+
+// errInterrupted is the deadline that the end of a context sets.
+var past = time.Unix(1, 0)
+
+// begin binds a step to ctx and returns what ends the binding. A session that
+// is broken begins nothing.
+func (c *conn) begin(ctx context.Context) (end func(), err error) {
+	if c.broken != nil {
+		return nil, c.broken
 	}
-	stop := context.AfterFunc(ctx, func() { c.raw.Close() })
-	return func(err *error) {
-		if !stop() {
-			c.dead = canceled(ctx, op)
-			*err = c.dead
+	c.mu.Lock()
+	c.ctx, c.ended = ctx, ctx.Err() != nil
+	c.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.ctx == ctx {
+			c.ended = true
+			c.nc.SetDeadline(past) //nolint:errcheck // a dead connection ends the step as well
 		}
+	})
+	return func() {
+		stop()
+		c.mu.Lock()
+		c.ctx = context.Background()
+		c.mu.Unlock()
 	}, nil
 }
 
-func canceled(ctx context.Context, op string) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); cause != err {
-		err = fmt.Errorf("%w: %w", err, cause)
+// arm sets a deadline unless the context has ended.
+func (c *conn) arm(set func(time.Time) error, d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return set(past)
 	}
-	return &Error{Op: op, Class: Temp, Err: err}
+	return set(time.Now().Add(d))
 }
 
-// fail closes the connection for good and returns why.
+// expect says how long the first octet of the next answer may take.
+func (c *conn) expect(d time.Duration) { c.first, c.wait = true, d }
+
+// A reader reads from the connection with a deadline that is armed again for
+// each read.
+type reader struct{ c *conn }
+
+func (r reader) Read(p []byte) (int, error) {
+	c := r.c
+	wait := c.t.Idle
+	if c.first {
+		wait = c.wait
+	}
+	if err := c.arm(c.nc.SetReadDeadline, wait); err != nil {
+		return 0, err
+	}
+	n, err := c.nc.Read(p)
+	if n > 0 {
+		c.first = false
+		err = errors.Join(err, c.floor.passed(n))
+	}
+	return n, err
+}
+
+// A floor is the least rate of a body, against a server that keeps a session
+// open by dripping.
+type floor struct {
+	span    time.Duration // 0: off
+	min     int64         // octets in a span
+	started time.Time
+	octets  int64
+}
+
+func (f *floor) passed(n int) error {
+	if f.span == 0 {
+		return nil
+	}
+	f.octets += int64(n)
+	now := time.Now()
+	if now.Sub(f.started) < f.span {
+		return nil
+	}
+	if f.octets < f.min {
+		return fmt.Errorf("%d octets in %v, which is less than the server must send: %w", f.octets, now.Sub(f.started).Round(time.Second), os.ErrDeadlineExceeded)
+	}
+	f.started, f.octets = now, 0
+	return nil
+}
+
+// restartFloor begins the watch over a body; it ends with stopFloor.
+func (c *conn) restartFloor() {
+	if c.t.MinRate > 0 {
+		c.floor = floor{span: c.t.RateSpan, min: c.t.MinRate * int64(c.t.RateSpan/time.Second), started: time.Now()}
+	}
+}
+
+func (c *conn) stopFloor() { c.floor = floor{} }
+
+// fail breaks the session: the connection is closed and every later step
+// returns the same error.
 func (c *conn) fail(op string, class Class, err error) error {
-	if c.dead == nil {
-		c.dead = &Error{Op: op, Class: class, Err: err}
-		c.raw.Close()
+	c.mu.Lock()
+	if c.ended {
+		class, err = Temp, context.Cause(c.ctx)
 	}
-	return c.dead
+	c.mu.Unlock()
+	if w := c.out.failure(); w != nil && class == Temp && !errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("%w (and the command could not be sent: %w)", err, w)
+	}
+	e := &Error{Op: op, Class: class, Err: err}
+	c.broken = e
+	c.nc.Close() //nolint:errcheck // it is given up
+	return e
 }
 
-// failIO is fail for an error of reading or writing.
-func (c *conn) failIO(op string, err error) error {
+// cut breaks the session because reading failed.
+func (c *conn) cut(op string, err error) error {
 	switch {
-	case errors.Is(err, errLine):
+	case errors.Is(err, errLongLine), errors.Is(err, errLineEnd):
 		return c.fail(op, Protocol, err)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = fmt.Errorf("server too slow: %w", err)
 	case errors.Is(err, io.EOF):
-		err = fmt.Errorf("connection closed by the server: %w", io.ErrUnexpectedEOF)
+		err = fmt.Errorf("the server closed the connection: %w", io.ErrUnexpectedEOF)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("the server took too long: %w", err)
 	}
 	return c.fail(op, Temp, err)
 }
 
-// close ends the connection on the client's own decision.
+// close closes the connection and waits for the writer.
 func (c *conn) close() error {
-	if c.dead != nil {
-		return nil
+	err := c.nc.Close()
+	c.out.stop()
+	if c.broken != nil {
+		return nil // it is closed already, and the caller knows why
 	}
-	c.dead = &Error{Op: "close", Class: Temp, Err: ErrClosed}
-	return c.raw.Close()
+	c.broken = &Error{Op: "close", Class: Temp, Err: ErrClosed}
+	return err
 }
-
-// quiet reports as desync what the server sent without having been asked.
-func (c *conn) quiet(op string) error {
-	if n := c.in.Buffered(); n > 0 {
-		return c.fail(op, Protocol, fmt.Errorf("%w: %d octets that no command asked for", ErrDesync, n))
-	}
-	return nil
-}
-
-// ask sends one command alone on the wire and reads its status line. A -ERR is
-// a status, not an error.
-func (c *conn) ask(op, line string, timeout time.Duration) (status, error) {
-	if err := c.quiet(op); err != nil {
-		return status{}, err
-	}
-	if _, err := c.wire.Write([]byte(line + "\r\n")); err != nil {
-		return status{}, c.failIO(op, err)
-	}
-	return c.status(op, timeout)
-}
-
-// status reads a status line.
-func (c *conn) status(op string, timeout time.Duration) (status, error) {
-	c.wire.expect(timeout)
-	line, err := c.line(c.limits.StatusLine)
-	if err != nil {
-		return status{}, c.failIO(op, err)
-	}
-	st, ok := parseStatus(line)
-	if !ok {
-		return status{}, c.fail(op, Protocol, fmt.Errorf("%w: %q is not a status line", ErrDesync, c.clean(line)))
-	}
-	st.text = c.clean([]byte(st.text))
-	return st, nil
-}
-
-// errLine is a line that is too long or ends in the wrong way.
-var errLine = errors.New("bad line")
-
-// line reads one line of at most limit octets and returns it without its end,
-// valid until the next read.
-func (c *conn) line(limit int) ([]byte, error) {
-	b, err := c.in.ReadSlice('\n')
-	switch {
-	case errors.Is(err, bufio.ErrBufferFull) || len(b) > limit:
-		return nil, fmt.Errorf("%w: over %d octets", errLine, min(limit, readBuffer))
-	case err != nil:
-		return nil, err
-	}
-	b = b[:len(b)-1]
-	if bytes.HasSuffix(b, []byte("\r")) {
-		return b[:len(b)-1], nil
-	}
-	if !c.lfOnly {
-		return nil, mail.WithHint(fmt.Errorf("%w: ended by LF alone", errLine),
-			"if all lines of this server end so, set the mailbox to LF-only")
-	}
-	return b, nil
-}
-
-// listing reads the lines of a multi-line answer that is not a message. Each
-// must come within the pause.
-func (c *conn) listing(op string, each func(line []byte) error) error {
-	for {
-		c.wire.expect(c.timeouts.Idle)
-		line, err := c.line(c.limits.ListingLine)
-		if err != nil {
-			return c.failIO(op, err)
-		}
-		if len(line) > 0 && line[0] == '.' {
-			if len(line) == 1 {
-				return nil
-			}
-			line = line[1:]
-		}
-		if err := each(line); err != nil {
-			return c.fail(op, Protocol, err)
-		}
-	}
-}
-
-// refusal makes the error of a -ERR answer.
-func (c *conn) refusal(op string, class Class, st status) error {
-	return &Error{Op: op, Class: class, Code: c.clean1(st.code), Text: st.text}
-}
-
-// clean makes what a server said fit for errors and logs.
-func (c *conn) clean(b []byte) string {
-	if c.secret != "" && bytes.Contains(b, []byte(c.secret)) {
-		return "(withheld: repeats the password)"
-	}
-	return cleanText(b)
-}
-
-func (c *conn) clean1(s string) string {
-	if c.secret != "" && strings.Contains(s, strings.ToUpper(c.secret)) {
-		return "?"
-	}
-	return s
-}
-
-// simple sends a command whose only answer is a status line.
-func (c *conn) simple(ctx context.Context, op string, timeout time.Duration) (err error) {
-	end, err := c.begin(ctx, op)
-	if err != nil {
-		return err
-	}
-	defer end(&err)
-	st, err := c.ask(op, op, timeout)
-	if err != nil {
-		return err
-	}
-	if !st.ok {
-		return c.refusal(op, messageClass(st), st)
-	}
-	return nil
-}
-
-// pipelining reports whether more than one command may be outstanding.
-func (c *conn) pipelining() bool { return c.caps.Pipelining && !c.noPipes }

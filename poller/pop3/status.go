@@ -1,143 +1,164 @@
 package pop3
 
 import (
-	"bytes"
-	"strconv"
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
 	"strings"
+	"time"
 	"unicode"
-	"unicode/utf8"
 )
 
-const (
-	maxText = 200 // octets of a server's text in an error
-	maxCode = 64
+var (
+	errLongLine = errors.New("line too long")
+	errLineEnd  = errors.New("line ends with LF alone, not CR LF (set lf_only for a server that always does)")
+	errStatus   = errors.New("the answer is neither +OK nor -ERR")
 )
 
-// A status is a status line (RFC 1939 section 3, RFC 2449 section 8).
+// A status is a status line (RFC 1939 section 3).
 type status struct {
 	ok   bool
-	code string // upper case, without brackets; "" on +OK
-	text string
+	code string // response code in upper case (RFC 2449 section 8)
+	text string // behind indicator and code; bounded and without controls
 }
 
-// parseStatus reads a status line without its end. Only "+OK" and "-ERR",
-// alone or followed by a space, are status indicators.
-func parseStatus(line []byte) (status, bool) {
-	word, text, _ := bytes.Cut(line, []byte(" "))
-	switch string(word) {
-	case "+OK":
-		return status{ok: true, text: string(text)}, true
-	case "-ERR":
-		code, text := cutCode(string(text))
-		return status{code: code, text: text}, true
+// maxText bounds what is kept of what a server says.
+const maxText = 200
+
+// line reads one line without its end.
+func (c *conn) line(limit int) (string, error) {
+	var long []byte
+	for {
+		b, err := c.in.ReadSlice('\n')
+		if len(long)+len(b) > limit {
+			return "", errLongLine
+		}
+		if err == bufio.ErrBufferFull {
+			long = append(long, b...)
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if long != nil {
+			b = append(long, b...)
+		}
+		n := len(b) - 1
+		if n > 0 && b[n-1] == '\r' {
+			n--
+		} else if !c.lfOnly {
+			return "", errLineEnd
+		}
+		return string(b[:n]), nil
 	}
-	return status{}, false
 }
 
-// cutCode takes the response code off a text.
-func cutCode(text string) (code, rest string) {
-	inside, ok := strings.CutPrefix(text, "[")
-	if !ok {
-		return "", text
-	}
-	code, rest, ok = strings.Cut(inside, "]")
-	if !ok || len(code) == 0 || len(code) > maxCode || strings.ContainsFunc(code, notCode) {
-		return "", text
-	}
-	return strings.ToUpper(code), strings.TrimPrefix(rest, " ")
-}
-
-func notCode(r rune) bool { return r <= ' ' || r > '~' }
-
-// announced reads n of "+OK n octets"; -1 if it is not there.
-func (s status) announced() int64 {
-	word, _, _ := strings.Cut(s.text, " ")
-	return parseSize([]byte(word))
-}
-
-// parseSize reads a decimal number of octets; -1 if it is none or too large.
-func parseSize(b []byte) int64 {
-	if len(b) == 0 || b[0] < '0' || b[0] > '9' {
-		return -1
-	}
-	n, err := strconv.ParseInt(string(b), 10, 64)
+// status reads the answer to the oldest command that has none.
+func (c *conn) status(op string) (status, error) {
+	s, err := c.line(c.limits.StatusLine)
 	if err != nil {
-		return -1
+		return status{}, c.cut(op, err)
 	}
-	return n
+	c.outstanding--
+	st, ok := parseStatus(s)
+	if !ok {
+		err := errStatus
+		if c.outstanding > 0 || op != "greeting" {
+			err = fmt.Errorf("%w: %w", ErrDesync, errStatus)
+		}
+		return status{}, c.fail(op, Protocol, fmt.Errorf("%w: %q", err, c.clean(s)))
+	}
+	st.text = c.clean(st.text)
+	return st, nil
 }
 
-// cleanText bounds what a server said and removes what could disturb a
-// terminal or a log: controls, and octets that are not UTF-8.
-func cleanText(b []byte) string {
-	cut := len(b) > maxText
-	s := string(b[:min(len(b), maxText)])
-	if cut {
-		for len(s) > 0 && !utf8.ValidString(s[max(0, len(s)-utf8.UTFMax):]) && !utf8.RuneStart(s[len(s)-1]) {
-			s = s[:len(s)-1]
+// parseStatus reads a status line without its end. The indicator is exactly
+// "+OK" or "-ERR", alone or before a space.
+func parseStatus(s string) (status, bool) {
+	word, rest, _ := strings.Cut(s, " ")
+	switch word {
+	case "+OK":
+		return status{ok: true, text: rest}, true
+	case "-ERR":
+	default:
+		return status{}, false
+	}
+	st := status{text: rest}
+	if code, after, ok := strings.Cut(strings.TrimPrefix(rest, "["), "]"); ok && strings.HasPrefix(rest, "[") && isCode(code) {
+		st.code, st.text = strings.ToUpper(code), strings.TrimPrefix(after, " ")
+	}
+	return st, true
+}
+
+// isCode reports whether s may be a response code: hierarchical words of
+// printable ASCII.
+func isCode(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' || s[i] == '[' {
+			return false
 		}
 	}
-	s = strings.ToValidUTF8(s, "?")
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
+	return s != "" && len(s) <= 64
+}
+
+// clean makes server text fit for errors and logs: bounded, without controls,
+// and withheld where it repeats the password.
+func (c *conn) clean(s string) string {
+	if c.secret != "" && strings.Contains(s, c.secret) {
+		return "(withheld: it repeats the password)"
+	}
+	s = strings.ToValidUTF8(s[:min(len(s), maxText)], "?")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return -1
 		}
-		return ' '
-	}, s))
+		return r
+	}, s)
 }
 
-// codeClass grades a response code (RFC 2449 section 8.1, RFC 3206); unknown
-// codes by their first component. ok is false if the code says nothing.
-func codeClass(code string) (class Class, ok bool) {
-	switch first, _, _ := strings.Cut(code, "/"); {
-	case code == "SYS/PERM":
-		return Perm, true
-	case first == "SYS":
-		return Temp, true
-	case first == "AUTH":
-		return Credentials, true
-	case first == "IN-USE":
-		return Busy, true
-	case first == "LOGIN-DELAY":
-		return Rate, true
+// command makes a command line of words; arguments that would break out of it
+// are refused, as is what exceeds 255 octets (RFC 2449 section 4).
+func command(words ...string) ([]byte, error) {
+	s := strings.Join(words, " ")
+	if i := strings.IndexAny(s, "\r\n\x00"); i >= 0 {
+		return nil, &Error{Op: words[0], Class: Perm, Err: errors.New("an argument has CR, LF or NUL in it, which cannot be sent")}
 	}
-	return None, false
+	if len(s) > 253 {
+		return nil, &Error{Op: words[0], Class: Perm, Err: fmt.Errorf("the command has %d octets, 255 are allowed", len(s)+2)}
+	}
+	return append([]byte(s), '\r', '\n'), nil
 }
 
-// sessionClass grades a -ERR to USER, PASS or the connection itself. Without a
-// code the text decides: servers older than RFC 2449 lock mailboxes too.
-func sessionClass(st status, fallback Class) Class {
-	if class, ok := codeClass(st.code); ok {
-		return class
+// quiet returns a desync error if octets came that nobody asked for.
+func (c *conn) quiet(op string) error {
+	if c.outstanding == 0 && c.in.Buffered() > 0 {
+		return c.fail(op, Protocol, fmt.Errorf("%w: %d octets came unasked", ErrDesync, c.in.Buffered()))
 	}
-	text := strings.ToLower(st.text)
-	switch {
-	case has(text, "lock") && has(text, "account", "locked out", "lockout", "user"):
-		return fallback // the account is locked, not the mailbox: trying on would make it worse
-	case has(text, "lock", "in use", "already open", "busy"):
-		return Busy
-	case has(text, "too many", "too often", "too frequent", "quota", "throttl", "rate limit", "login delay", "exceed"):
-		return Rate
-	}
-	return fallback
+	return nil
 }
 
-// messageClass grades a -ERR to a command about a message.
-func messageClass(st status) Class {
-	if class, ok := codeClass(st.code); ok {
-		return class
+// ask sends one command and reads its status line.
+func (c *conn) ask(wait time.Duration, words ...string) (status, error) {
+	b, err := command(words...)
+	if err != nil {
+		return status{}, err
 	}
-	if text := strings.ToLower(st.text); has(text, "quota", "exceed", "throttl", "too many") {
-		return Rate
+	if err := c.quiet(words[0]); err != nil {
+		return status{}, err
 	}
-	return Message
+	c.expect(wait)
+	c.outstanding++
+	c.out.send(b)
+	return c.status(words[0])
 }
 
-func has(text string, words ...string) bool {
-	for _, w := range words {
-		if strings.Contains(text, w) {
-			return true
-		}
+// step is ask bound to a context, for commands that have a status line only.
+func (c *conn) step(ctx context.Context, wait time.Duration, words ...string) (status, error) {
+	end, err := c.begin(ctx)
+	if err != nil {
+		return status{}, err
 	}
-	return false
+	defer end()
+	return c.ask(wait, words...)
 }
