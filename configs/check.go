@@ -62,18 +62,19 @@ func (k *checking) values() {
 	within(k, "archive.segment_size", c.Archive.SegmentSize, mib, 4*gib)
 	within(k, "nats.max_store", c.NATS.MaxStore, 64*mib, 64*tib)
 	within(k, "nats.queue_bytes", c.NATS.QueueBytes, 16*mib, 64*tib)
-	within(k, "poll.interval", c.Poll.Interval, 10*second, 30*24*hour)
+	within(k, "nats.lease", c.NATS.Lease, 2*second, 10*minute)
+	within(k, "poll.interval", c.Poll.Interval, second, 30*24*hour)
 	within(k, "poll.jitter", c.Poll.Jitter, 0, 50)
 	within(k, "poll.max_sessions", c.Poll.MaxSessions, 1, 10_000)
 	within(k, "poll.per_host", c.Poll.PerHost, 1, 1000)
-	within(k, "poll.logins_per_minute", c.Poll.LoginsPerMinute, 1, 6000)
-	within(k, "poll.window", c.Poll.Window, 1, 1000)
-	within(k, "poll.batch_messages", c.Poll.BatchMessages, 1, 100_000)
+	within(k, "poll.logins_per_minute", c.Poll.LoginsPerMinute, 1, 60_000)
+	within(k, "poll.window", c.Poll.Window, 1, 64)
+	within(k, "poll.batch_messages", c.Poll.BatchMessages, 1, 10_000)
 	within(k, "poll.batch_size", c.Poll.BatchSize, mib, 64*gib)
 	within(k, "poll.batch_time", c.Poll.BatchTime, 10*second, hour)
 	within(k, "poll.stop_grace", c.Poll.StopGrace, 0, 10*minute)
 	within(k, "message.max_size", c.Message.MaxSize, mib, 16*gib)
-	within(k, "search.max_limit", c.Search.MaxLimit, 1, 100_000)
+	within(k, "search.max_limit", c.Search.MaxLimit, 1, 200)
 	within(k, "search.timeout", c.Search.Timeout, second, 10*minute)
 	if c.Poll.PerHost > c.Poll.MaxSessions {
 		k.fault("poll.per_host", fmt.Sprintf("%d sessions to one host are more than poll.max_sessions, %d, allows in all",
@@ -129,6 +130,10 @@ func (k *checking) embedded(n NATS) {
 		if v != "" {
 			k.fault(key, "has no meaning for the embedded server", "set nats.url or remove it")
 		}
+	}
+	if need := 2*n.QueueBytes + n.MaxStore/16 + 16*mib; need > n.MaxStore {
+		k.fault("nats.max_store", fmt.Sprintf("%s is less than the %s that the queue, the chunks of large messages and the mailboxes' state may take", n.MaxStore, need),
+			"raise max_store to about 2.5 times queue_bytes, or lower queue_bytes")
 	}
 	if n.Replicas > 1 {
 		k.fault("nats.replicas", "the embedded server keeps one copy", "set nats.url or replicas: 1")

@@ -32,7 +32,7 @@ func (k *checking) host(key, name string, h Host) {
 		within(k, join(key, "per_host"), h.PerHost, 1, 1000)
 	}
 	if h.LoginsPerMinute != 0 {
-		within(k, join(key, "logins_per_minute"), h.LoginsPerMinute, 1, 6000)
+		within(k, join(key, "logins_per_minute"), h.LoginsPerMinute, 1, 60_000)
 	}
 	if h.NoPipelining && h.Window > 1 {
 		k.fault(join(key, "window"), "contradicts no_pipelining", "remove one of them")
@@ -50,13 +50,13 @@ type overrides struct {
 
 func (k *checking) overrides(key string, o overrides) {
 	if o.interval != 0 {
-		within(k, join(key, "interval"), o.interval, 10*second, 30*24*hour)
+		within(k, join(key, "interval"), o.interval, second, 30*24*hour)
 	}
 	if o.window != 0 {
-		within(k, join(key, "window"), o.window, 1, 1000)
+		within(k, join(key, "window"), o.window, 1, 64)
 	}
 	if o.batchMessages != 0 {
-		within(k, join(key, "batch_messages"), o.batchMessages, 1, 100_000)
+		within(k, join(key, "batch_messages"), o.batchMessages, 1, 10_000)
 	}
 	if o.batchSize != 0 {
 		within(k, join(key, "batch_size"), o.batchSize, mib, 64*gib)

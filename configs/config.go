@@ -69,6 +69,9 @@ type NATS struct {
 	QueueBytes Size `koanf:"queue_bytes" default:"1GiB"`
 	// Copies that an external cluster keeps of the queue: 1, 3 or 5.
 	Replicas int `koanf:"replicas" default:"1"`
+	// Life of a worker's claim on a mailbox when the worker has died: how long
+	// its mailboxes wait for another one.
+	Lease Duration `koanf:"lease" default:"60s"`
 }
 
 // Poll is the section "poll". Hosts and mailboxes override what they repeat.
@@ -121,7 +124,7 @@ type Log struct {
 // Search is the section "search".
 type Search struct {
 	// Most hits of one page.
-	MaxLimit int `koanf:"max_limit" default:"1000"`
+	MaxLimit int `koanf:"max_limit" default:"200"`
 	// Longest that one search may take.
 	Timeout Duration `koanf:"timeout" default:"30s"`
 }

@@ -140,7 +140,7 @@ func (a *App) openBus(ctx context.Context) error {
 		URL: a.cfg.NATS.URL, CredentialsFile: a.cfg.NATS.CredentialsFile,
 		CAFile: a.cfg.NATS.CAFile, CertFile: a.cfg.NATS.CertFile, KeyFile: a.cfg.NATS.KeyFile,
 		MaxStore: int64(a.cfg.NATS.MaxStore), RawBytes: int64(a.cfg.NATS.QueueBytes), BigBytes: int64(a.cfg.NATS.QueueBytes),
-		Replicas: a.cfg.NATS.Replicas, Partitions: a.cfg.Partitions, Name: a.worker, Logger: a.log,
+		Replicas: a.cfg.NATS.Replicas, Partitions: a.cfg.Partitions, Name: a.worker, LeaseTTL: time.Duration(a.cfg.NATS.Lease), Logger: a.log,
 	}
 	if o.URL == "" {
 		o.Dir = a.dir.nats()
