@@ -1,6 +1,9 @@
 package pop3
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +38,42 @@ const (
 	maxLoginDelay = 7 * 24 * 60 * 60 // seconds
 	maxExpire     = 1 << 20          // days
 )
+
+// errCapa says that the server did not survive being asked.
+var errCapa = errors.New("no answer to CAPA")
+
+// askCapa asks for the capabilities (RFC 2449 section 5), unless the server is
+// known not to survive it. -ERR means that what is known so far holds.
+func (c *conn) askCapa() error {
+	if c.noCapa {
+		return nil
+	}
+	st, err := c.ask(c.timeouts.Greeting, "CAPA")
+	if err != nil || !st.ok {
+		return unlessCapa(err)
+	}
+	caps := Capabilities{Known: true, Expire: ExpireNever}
+	n := 0
+	err = c.lines("CAPA", func(line []byte) error {
+		if n++; n > c.limits.CapaLines {
+			return fmt.Errorf("more than %d capabilities", c.limits.CapaLines)
+		}
+		caps.add(string(line))
+		return nil
+	})
+	if err == nil {
+		c.caps = caps
+	}
+	return unlessCapa(err)
+}
+
+// unlessCapa marks the errors that mean errCapa.
+func unlessCapa(err error) error {
+	if hungUp(err) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("%w: %w", errCapa, err)
+	}
+	return err
+}
 
 // add takes one line of a CAPA answer; what it does not know it leaves out.
 func (c *Capabilities) add(line string) {

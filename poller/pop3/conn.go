@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,186 +10,249 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"sync"
+	"strings"
+	"syscall"
 	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
 )
 
-// bufferSize is the size of the read buffer. A line of a body may be longer.
-const bufferSize = 64 << 10
+const (
+	readBuffer     = 64 << 10
+	maxCommand     = 255 // octets of a command line, its end included (RFC 2449 section 4)
+	maxOutstanding = 200 // commands; "RETR 2147483647\r\n" 200 times is less than 4 KiB
+)
 
-// A conn is one connection and what the session knows about it.
+// A conn is the connection of a session in any state, with the rules for
+// commands and answers that all states share.
 type conn struct {
-	nc     net.Conn
-	in     *bufio.Reader
-	out    *writer
-	t      Timeouts
-	limits Limits
-	log    *slog.Logger
-	lfOnly bool
-	secret string // the password, to be withheld wherever the server repeats it
+	timeouts Timeouts
+	limits   Limits
+	log      *slog.Logger
+	lfOnly   bool
+	noPipes  bool
+	noCapa   bool // CAPA is never to be asked
 
-	outstanding int   // commands sent and not answered
-	broken      error // why no further step is possible
+	raw  net.Conn // closing it ends whatever is going on
+	wire *wire    // deadlines over raw, or over TLS over raw
+	in   *bufio.Reader
+	body decoder
 
-	// Owned by the reading side of the step in hand.
-	first bool          // the next octet is the first of an answer
-	wait  time.Duration // for that octet
-	floor floor
-
-	mu    sync.Mutex // guards the deadlines against the end of ctx
-	ctx   context.Context
-	ended bool // ctx ended
+	caps     Capabilities
+	tlsState string
+	secret   string // the password, to keep it out of errors
+	dead     error  // why the connection is closed; nil while it is open
 }
 
-func newConn(nc net.Conn, d *Dialer) *conn {
-	c := &conn{nc: nc, t: d.Timeouts.withDefaults(), limits: d.Limits.withDefaults(), log: d.Logger, lfOnly: d.LFOnly, ctx: context.Background()}
+func newConn(raw net.Conn, d *Dialer) *conn {
+	c := &conn{
+		timeouts: d.Timeouts.withDefaults(), limits: d.Limits.withDefaults(),
+		log: d.Logger, lfOnly: d.LFOnly, noPipes: d.NoPipelining, raw: raw,
+	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	c.attach(nc)
+	c.wire = &wire{conn: raw, idle: c.timeouts.Idle, span: c.timeouts.RateSpan, quota: c.timeouts.quota()}
+	c.in = bufio.NewReaderSize(c.wire, readBuffer)
+	c.body = decoder{in: c.in, lfOnly: c.lfOnly}
 	return c
 }
 
-// attach (re)starts reading and writing on nc, as after STLS.
-func (c *conn) attach(nc net.Conn) {
-	c.nc = nc
-	c.in = bufio.NewReaderSize(reader{c}, bufferSize)
-	c.out = newWriter(c)
-}
-
-// errInterrupted is the deadline that the end of a context sets.
-var past = time.Unix(1, 0)
-
-// begin binds a step to ctx and returns what ends the binding. A session that
-// is broken begins nothing.
-func (c *conn) begin(ctx context.Context) (end func(), err error) {
-	if c.broken != nil {
-		return nil, c.broken
+// begin starts an operation under ctx. The returned function ends it and is
+// given the operation's error, which it replaces where ctx was the reason.
+func (c *conn) begin(ctx context.Context, op string) (end func(*error), err error) {
+	if c.dead != nil {
+		return nil, c.dead
 	}
-	c.mu.Lock()
-	c.ctx, c.ended = ctx, ctx.Err() != nil
-	c.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.ctx == ctx {
-			c.ended = true
-			c.nc.SetDeadline(past) //nolint:errcheck // a dead connection ends the step as well
+	if ctx.Err() != nil {
+		return nil, canceled(ctx, op)
+	}
+	stop := context.AfterFunc(ctx, func() { c.raw.Close() })
+	return func(err *error) {
+		if stop() {
+			return
 		}
-	})
-	return func() {
-		stop()
-		c.mu.Lock()
-		c.ctx = context.Background()
-		c.mu.Unlock()
+		c.dead = canceled(ctx, op)
+		if *err != nil {
+			*err = c.dead
+		}
 	}, nil
 }
 
-// arm sets a deadline unless the context has ended.
-func (c *conn) arm(set func(time.Time) error, d time.Duration) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended {
-		return set(past)
+func canceled(ctx context.Context, op string) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); cause != err {
+		err = fmt.Errorf("%w: %w", err, cause)
 	}
-	return set(time.Now().Add(d))
+	return &Error{Op: op, Class: Temp, Err: err}
 }
 
-// expect says how long the first octet of the next answer may take.
-func (c *conn) expect(d time.Duration) { c.first, c.wait = true, d }
-
-// A reader reads from the connection with a deadline that is armed again for
-// each read.
-type reader struct{ c *conn }
-
-func (r reader) Read(p []byte) (int, error) {
-	c := r.c
-	wait := c.t.Idle
-	if c.first {
-		wait = c.wait
-	}
-	if err := c.arm(c.nc.SetReadDeadline, wait); err != nil {
-		return 0, err
-	}
-	n, err := c.nc.Read(p)
-	if n > 0 {
-		c.first = false
-		err = errors.Join(err, c.floor.passed(n))
-	}
-	return n, err
-}
-
-// A floor is the least rate of a body, against a server that keeps a session
-// open by dripping.
-type floor struct {
-	span    time.Duration // 0: off
-	min     int64         // octets in a span
-	started time.Time
-	octets  int64
-}
-
-func (f *floor) passed(n int) error {
-	if f.span == 0 {
-		return nil
-	}
-	f.octets += int64(n)
-	now := time.Now()
-	if now.Sub(f.started) < f.span {
-		return nil
-	}
-	if f.octets < f.min {
-		return fmt.Errorf("%d octets in %v, which is less than the server must send: %w", f.octets, now.Sub(f.started).Round(time.Second), os.ErrDeadlineExceeded)
-	}
-	f.started, f.octets = now, 0
-	return nil
-}
-
-// restartFloor begins the watch over a body; it ends with stopFloor.
-func (c *conn) restartFloor() {
-	if c.t.MinRate > 0 {
-		c.floor = floor{span: c.t.RateSpan, min: c.t.MinRate * int64(c.t.RateSpan/time.Second), started: time.Now()}
-	}
-}
-
-func (c *conn) stopFloor() { c.floor = floor{} }
-
-// fail breaks the session: the connection is closed and every later step
-// returns the same error.
+// fail closes the connection for good and returns why. The first reason stays.
 func (c *conn) fail(op string, class Class, err error) error {
-	c.mu.Lock()
-	if c.ended {
-		class, err = Temp, context.Cause(c.ctx)
-	}
-	c.mu.Unlock()
-	if w := c.out.failure(); w != nil && class == Temp && !errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("%w (and the command could not be sent: %w)", err, w)
-	}
-	e := &Error{Op: op, Class: class, Err: err}
-	c.broken = e
-	c.nc.Close() //nolint:errcheck // it is given up
-	return e
+	return c.failWith(&Error{Op: op, Class: class, Err: err})
 }
 
-// cut breaks the session because reading failed.
-func (c *conn) cut(op string, err error) error {
+func (c *conn) failWith(e *Error) error {
+	if c.dead == nil {
+		c.dead = e
+		c.raw.Close() // it is given up; there is nothing to learn from how that goes
+	}
+	return c.dead
+}
+
+// failIO is fail for an error of reading or writing.
+func (c *conn) failIO(op string, err error) error {
 	switch {
-	case errors.Is(err, errLongLine), errors.Is(err, errLineEnd):
+	case errors.Is(err, errLine):
 		return c.fail(op, Protocol, err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("the server is too slow: %w", err)
 	case errors.Is(err, io.EOF):
 		err = fmt.Errorf("the server closed the connection: %w", io.ErrUnexpectedEOF)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = fmt.Errorf("the server took too long: %w", err)
 	}
 	return c.fail(op, Temp, err)
 }
 
-// close closes the connection and waits for the writer.
-func (c *conn) close() error {
-	err := c.nc.Close()
-	c.out.stop()
-	if c.broken != nil {
-		return nil // it is closed already, and the caller knows why
-	}
-	c.broken = &Error{Op: "close", Class: Temp, Err: ErrClosed}
-	return err
+// hungUp reports whether err is the end of the connection by the server.
+func hungUp(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
 }
+
+// close ends the connection by the client's own decision.
+func (c *conn) close() error {
+	if c.dead != nil {
+		return nil
+	}
+	c.dead = &Error{Op: "close", Class: Temp, Err: ErrClosed}
+	return c.raw.Close()
+}
+
+// quiet is called when nothing is outstanding: octets that are there all the
+// same answer no question.
+func (c *conn) quiet(op string) error {
+	if n := c.in.Buffered(); n > 0 {
+		return c.fail(op, Protocol, fmt.Errorf("%w: %d octets that no command asked for", ErrDesync, n))
+	}
+	return nil
+}
+
+// commandLine makes a command of words. Arguments that would break out of the
+// line are refused, as is a line that is too long for the protocol.
+func commandLine(words ...string) ([]byte, error) {
+	line := strings.Join(words, " ") + "\r\n"
+	if strings.ContainsAny(line[:len(line)-2], "\r\n\x00") {
+		return nil, &Error{Op: words[0], Class: Perm, Err: mail.Errorf(mail.Invalid, "an argument with CR, LF or NUL cannot be sent")}
+	}
+	if len(line) > maxCommand {
+		return nil, &Error{Op: words[0], Class: Perm, Err: mail.Errorf(mail.Invalid, "a command of %d octets cannot be sent, %d is the limit", len(line), maxCommand)}
+	}
+	return []byte(line), nil
+}
+
+// ask sends one command alone on the wire and reads its status line. A -ERR is
+// a status, not an error.
+func (c *conn) ask(timeout time.Duration, words ...string) (status, error) {
+	line, err := commandLine(words...)
+	if err != nil {
+		return status{}, err
+	}
+	if err := c.quiet(words[0]); err != nil {
+		return status{}, err
+	}
+	if _, err := c.wire.Write(line); err != nil {
+		return status{}, c.failIO(words[0], err)
+	}
+	return c.status(words[0], timeout)
+}
+
+// step is ask as an operation of its own.
+func (c *conn) step(ctx context.Context, timeout time.Duration, words ...string) (st status, err error) {
+	end, err := c.begin(ctx, words[0])
+	if err != nil {
+		return status{}, err
+	}
+	defer end(&err)
+	return c.ask(timeout, words...)
+}
+
+// status reads a status line.
+func (c *conn) status(op string, timeout time.Duration) (status, error) {
+	c.wire.expect(timeout)
+	line, err := c.line(c.limits.StatusLine)
+	if err != nil {
+		return status{}, c.failIO(op, err)
+	}
+	st, ok := parseStatus(line)
+	if !ok {
+		return status{}, c.fail(op, Protocol, fmt.Errorf("%w: %q is neither +OK nor -ERR", ErrDesync, c.clean(string(line))))
+	}
+	return st, nil
+}
+
+// errLine is a line that is too long or ends in the wrong way.
+var errLine = errors.New("bad line")
+
+// line reads one line of at most limit octets and returns it without its end,
+// valid until the next read.
+func (c *conn) line(limit int) ([]byte, error) {
+	b, err := c.in.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull) || len(b) > limit:
+		return nil, fmt.Errorf("%w: over %d octets", errLine, min(limit, readBuffer))
+	case err != nil:
+		return nil, err
+	}
+	b = b[:len(b)-1]
+	if bytes.HasSuffix(b, []byte("\r")) {
+		return b[:len(b)-1], nil
+	}
+	if !c.lfOnly {
+		return nil, mail.WithHint(fmt.Errorf("%w: it ends with LF alone", errLine),
+			"if this server ends all its lines so, set lf_only for its mailboxes")
+	}
+	return b, nil
+}
+
+// lines reads a multi-line answer that is not a message. Each line must come
+// within the pause.
+func (c *conn) lines(op string, each func(line []byte) error) error {
+	for {
+		c.wire.expect(c.timeouts.Idle)
+		line, err := c.line(c.limits.ListingLine)
+		if err != nil {
+			return c.failIO(op, err)
+		}
+		if len(line) > 0 && line[0] == '.' {
+			if len(line) == 1 {
+				return nil
+			}
+			line = line[1:]
+		}
+		if err := each(line); err != nil {
+			return c.fail(op, Protocol, err)
+		}
+	}
+}
+
+// refusal makes the error of a -ERR after which the session goes on. other is
+// its class where neither code nor words tell.
+func (c *conn) refusal(op string, st status, other Class) *Error {
+	return &Error{Op: op, Class: classOf(st, other), Code: c.clean(st.code), Text: c.clean(st.text)}
+}
+
+// refused is refusal where the session cannot go on.
+func (c *conn) refused(op string, st status, other Class) error {
+	return c.failWith(c.refusal(op, st, other))
+}
+
+// clean makes what a server said fit for errors and logs.
+func (c *conn) clean(s string) string {
+	if c.secret != "" && strings.Contains(strings.ToLower(s), strings.ToLower(c.secret)) {
+		return "(withheld: it repeats the password)"
+	}
+	return cleanText(s)
+}
+
+// pipelining reports whether more than one command may be outstanding.
+func (c *conn) pipelining() bool { return c.caps.Pipelining && !c.noPipes }

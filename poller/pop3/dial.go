@@ -4,11 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"os"
+
+	"github.com/mailkeep/mailkeep/mail"
 )
 
 // A Security tells how a connection is protected.
@@ -50,217 +49,107 @@ type Dialer struct {
 // asks again. The session is then in the AUTHORIZATION state (RFC 1939 section
 // 4) and no credential has been sent.
 //
-// A server that hangs up on CAPA is connected to once more without it, under
-// the same rules of protection.
+// Some servers hang up or fall silent on CAPA: those are connected to once more
+// without it, under the same rules of protection.
 func (d *Dialer) Dial(ctx context.Context) (*Auth, error) {
-	t, err := d.tlsConfig()
+	conf, err := d.tlsConfig()
 	if err != nil {
 		return nil, err
 	}
-	a, err := d.open(ctx, t, true)
-	if errors.Is(err, errCapaClosed) && ctx.Err() == nil {
-		a, err = d.open(ctx, t, false)
+	a, err := d.open(ctx, conf, true)
+	if errors.Is(err, errCapa) && ctx.Err() == nil {
+		if d.Logger != nil {
+			d.Logger.LogAttrs(ctx, slog.LevelInfo, "server does not survive CAPA, connecting again without",
+				slog.String("host", d.Address), slog.Any("error", err))
+		}
+		a, err = d.open(ctx, conf, false)
 	}
 	return a, err
 }
 
-// tlsConfig returns the configuration of this server; nil for Plain.
-func (d *Dialer) tlsConfig() (*tls.Config, error) {
-	if d.Security == Plain {
-		return nil, nil
-	}
-	if d.Security != TLS && d.Security != STLS {
-		return nil, &Error{Op: "connect", Class: Perm, Err: fmt.Errorf("unknown security %d", d.Security)}
-	}
-	t := &tls.Config{}
-	if d.TLS != nil {
-		t = d.TLS.Clone()
-	}
-	if t.InsecureSkipVerify {
-		return nil, &Error{Op: "tls", Class: Perm, Err: errors.New("a configuration that does not verify certificates is refused; name the server's authority instead")}
-	}
-	t.MinVersion = max(t.MinVersion, tls.VersionTLS12)
-	if t.ServerName == "" {
-		host, _, err := net.SplitHostPort(d.Address)
-		if err != nil {
-			return nil, &Error{Op: "connect", Class: Perm, Err: fmt.Errorf("address %q is not host:port", d.Address)}
-		}
-		t.ServerName = host
-	}
-	return t, nil
-}
-
-func (d *Dialer) open(ctx context.Context, t *tls.Config, askCapa bool) (_ *Auth, err error) {
-	nc, err := d.connect(ctx)
+func (d *Dialer) open(ctx context.Context, conf *tls.Config, askCapa bool) (_ *Auth, err error) {
+	c, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a := &Auth{c: newConn(nc, d), noPipelining: d.NoPipelining}
-	defer func() {
-		if err != nil {
-			a.c.close() //nolint:errcheck // the reason is known
-		}
-	}()
-	end, err := a.c.begin(ctx)
+	c.noCapa = !askCapa
+	end, err := c.begin(ctx, "connect")
+	if err == nil {
+		err = c.authorization(ctx, d.Security, conf)
+		end(&err)
+	}
 	if err != nil {
+		c.close()
 		return nil, err
 	}
-	defer end()
-	if d.Security == TLS {
-		if err := a.handshake(ctx, t); err != nil {
-			return nil, err
-		}
-	}
-	if err := a.greeting(); err != nil {
-		return nil, err
-	}
-	if askCapa {
-		if a.caps, err = a.c.capa(); err != nil {
-			return nil, err
-		}
-	}
-	if d.Security == STLS {
-		if err := a.stls(ctx, t, askCapa); err != nil {
-			return nil, err
-		}
-	}
-	return a, a.utf8()
+	c.log.LogAttrs(ctx, slog.LevelDebug, "connected", slog.String("host", d.Address), slog.String("tls", c.tlsState),
+		slog.Bool("pipelining", c.caps.Pipelining), slog.String("implementation", c.clean(c.caps.Implementation)))
+	return &Auth{c: c}, nil
 }
 
-func (d *Dialer) connect(ctx context.Context) (net.Conn, error) {
+func (d *Dialer) connect(ctx context.Context) (*conn, error) {
 	dial := d.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.Timeouts.withDefaults().Connect)
 	defer cancel()
-	nc, err := dial(ctx, "tcp", d.Address)
+	raw, err := dial(ctx, "tcp", d.Address)
 	if err != nil {
 		return nil, &Error{Op: "connect", Class: Temp, Err: err}
 	}
-	return nc, nil
+	return newConn(raw, d), nil
 }
 
-// handshake makes the connection a TLS connection and verifies the server
-// before anything is said.
-func (a *Auth) handshake(ctx context.Context, t *tls.Config) error {
-	c := a.c
-	c.out.stop()
-	tc := tls.Client(c.nc, t)
-	hctx, cancel := context.WithTimeout(ctx, c.t.TLS)
-	defer cancel()
-	err := tc.HandshakeContext(hctx)
-	if err == nil {
-		state := tc.ConnectionState()
-		a.tls = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
-		c.mu.Lock()
-		c.nc = tc
-		c.mu.Unlock()
-		c.attach(tc)
-		return nil
+// authorization takes a new connection to the point where credentials may be
+// sent.
+func (c *conn) authorization(ctx context.Context, security Security, conf *tls.Config) error {
+	if security == TLS {
+		if err := c.handshake(ctx, conf); err != nil {
+			return err
+		}
 	}
-	class := Temp
-	var notTLS tls.RecordHeaderError
-	var alert tls.AlertError
-	switch {
-	case isCertificate(err):
-		class = Perm
-	case errors.As(err, &notTLS):
-		class, err = Perm, fmt.Errorf("the server does not speak TLS on this port (is it meant for stls or plain?): %w", err)
-	case errors.As(err, &alert):
-		class = Perm
-	case hctx.Err() != nil && ctx.Err() == nil:
-		err = fmt.Errorf("the TLS handshake took too long: %w", os.ErrDeadlineExceeded)
+	if err := c.greeting(); err != nil {
+		return err
 	}
-	return c.fail("tls", class, err)
+	if err := c.askCapa(); err != nil {
+		return err
+	}
+	if security == STLS {
+		if err := c.stls(ctx, conf); err != nil {
+			return err
+		}
+	}
+	if security != Plain && c.tlsState == "" {
+		return c.fail("tls", Perm, errors.New("not protected")) // no order of steps may lead here
+	}
+	return c.utf8()
 }
 
-func isCertificate(err error) bool {
-	var e *tls.CertificateVerificationError
-	return errors.As(err, &e)
-}
-
-func (a *Auth) greeting() error {
-	a.c.expect(a.c.t.Greeting)
-	a.c.outstanding++
-	st, err := a.c.status("greeting")
+func (c *conn) greeting() error {
+	st, err := c.status("greeting", c.timeouts.Greeting)
 	if err != nil {
+		if errors.Is(err, ErrDesync) || errors.Is(err, errLine) {
+			return mail.WithHint(err, "is this a POP3 server, and is the security setting (tls, stls, plain) that of the port?")
+		}
 		return err
 	}
 	if !st.ok {
-		return a.c.refused("greeting", st, Temp)
+		return c.refused("greeting", st, Temp)
 	}
 	return nil
 }
 
-// stls upgrades the connection (RFC 2595 section 4). Octets that came behind
-// the answer were not protected: somebody put them there, so they end it.
-func (a *Auth) stls(ctx context.Context, t *tls.Config, askCapa bool) error {
-	c := a.c
-	if a.caps.Known && !a.caps.Stls {
-		return c.fail("STLS", Perm, errors.New("the server does not offer STLS, and nothing is sent without protection"))
-	}
-	st, err := c.ask(c.t.Command, "STLS")
-	if err != nil {
-		return err
-	}
-	if !st.ok {
-		return c.refused("STLS", st, Perm)
-	}
-	if c.in.Buffered() > 0 {
-		return c.fail("STLS", Protocol, errors.New("octets came unprotected behind the answer to STLS"))
-	}
-	if err := a.handshake(ctx, t); err != nil {
-		return err
-	}
-	a.caps = Capabilities{}
-	if askCapa {
-		a.caps, err = c.capa()
-	}
-	return err
-}
-
-// utf8 asks for mail as it is (RFC 6856 section 2), where that is offered. A
+// utf8 asks for mail as it is (RFC 6856 section 2), where that is offered:
+// without it a server may send surrogates, which lose what they stand for. A
 // refusal changes nothing.
-func (a *Auth) utf8() error {
-	if !a.caps.UTF8 {
+func (c *conn) utf8() error {
+	if !c.caps.UTF8 {
 		return nil
 	}
-	_, err := a.c.ask(a.c.t.Command, "UTF8")
+	st, err := c.ask(c.timeouts.Command, "UTF8")
+	if err == nil && !st.ok {
+		c.log.Debug("UTF8 is announced and refused", slog.String("answer", c.clean(st.text)))
+	}
 	return err
-}
-
-// refused makes the error of a -ERR that ends the session.
-func (c *conn) refused(op string, st status, class Class) error {
-	e := &Error{Op: op, Class: classOf(st, class), Code: st.code, Text: st.text}
-	c.broken = e
-	c.nc.Close() //nolint:errcheck // it is given up
-	return e
-}
-
-var errCapaClosed = errors.New("the server closed the connection on CAPA")
-
-// capa asks for the capabilities (RFC 2449 section 5). -ERR means none.
-func (c *conn) capa() (Capabilities, error) {
-	st, err := c.ask(c.t.Greeting, "CAPA")
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return Capabilities{}, fmt.Errorf("%w: %w", errCapaClosed, err)
-	}
-	if err != nil || !st.ok {
-		return Capabilities{}, err
-	}
-	caps := Capabilities{Known: true, Expire: ExpireNever}
-	for n := 0; ; n++ {
-		line, err := c.line(c.limits.ListingLine)
-		if err != nil {
-			return Capabilities{}, c.cut("CAPA", err)
-		}
-		if line == "." {
-			return caps, nil
-		}
-		if n == c.limits.CapaLines {
-			return Capabilities{}, c.fail("CAPA", Protocol, fmt.Errorf("more than %d capabilities", n))
-		}
-		caps.add(line)
-	}
 }

@@ -1,33 +1,48 @@
-// Package pop3 is a POP3 client (RFC 1939, RFC 2449, RFC 2595) for those who
-// delete what they have fetched: byte-exact, strict, and unable to delete
-// without a seal receipt.
+// Package pop3 is a POP3 client for one purpose: to drain a mailbox without
+// ever losing a message (RFC 1939, with 2449, 2595, 3206, 6856, 8314).
 //
-// # States are types
+// # Model
 //
-// A Dialer gives an Auth (AUTHORIZATION state), Auth.Login gives a Transaction
-// (TRANSACTION state), and only a Transaction has RETR, DELE and a QUIT that
-// deletes. DELE takes a Warrant. A Warrant is made from a mail.Receipt and either
-// the confirmed bytes of this session (WarrantFetched) or what the server shows
-// of the message now (WarrantKnown); there is no other way to one.
+// The states of RFC 1939 are types. [Dialer.Dial] returns an [Auth], on which
+// only Login is possible; Login consumes it and returns a [Transaction]; Quit
+// ends that. A session is used by one goroutine at a time and is worth nothing
+// after the first error that is not of [Class] Message: the connection is then
+// closed, without QUIT, and every later call returns the same error. Cancelling
+// the context of a call in progress closes the connection at once; a context
+// that is done before the call does no harm to the session.
 //
-// # What counts as received
+// # Invariants
 //
-// A body ends at a line that is a single dot, where a line ends with CR LF and
-// nothing else: a bare LF or a bare CR is data. One leading dot is taken off a
-// line that has one; nothing else is touched, no matter which octets come and
-// how long a line is. The end of the stream before that line is an error.
+// Bytes. A body is what stands between the status line and the five octets CR
+// LF . CR LF, with one leading dot removed from lines that begin with one. A
+// line begins after CR LF and nowhere else: bare CR, bare LF, NUL, 8-bit octets
+// and lines of any length are data. Nothing is rewritten, nothing but the
+// buffer is held in memory, and end of file before the terminator is an error.
 //
-// A correct end proves little, for a client that is out of step reads the wrong
-// bytes with a correct end. So a message is confirmed, and handed out, only when
-// the status line behind it parses; for the last one that is the answer to NOOP.
-// Whatever goes wrong before, the message is dropped and the connection closed
-// without QUIT.
+// Confirmation. A correct terminator does not prove that client and server
+// agree where a body ended. A message is therefore handed to the caller as
+// confirmed only when the status line that follows it was read and is one;
+// behind the last message that is the answer to NOOP. After any disorder what
+// is not confirmed is dropped, the message received last included.
 //
-// # One owner
+// Order. A command that must be alone on the wire is sent only when nothing is
+// outstanding and no octet is left in the buffer; stray octets are a
+// [ErrDesync]. Commands are pipelined only if the server announced PIPELINING,
+// never across a change of state, and never more than 4 KiB of them at a time,
+// by a goroutine of their own so that reading never stops.
 //
-// A session is used by one goroutine. It has one goroutine of its own, which
-// writes commands, so that neither side waits for the other when both have much
-// to send; Close waits for it. Every read and write has a deadline that is
-// armed again on progress, and the end of a context ends the step at once; a
-// session that was interrupted is broken and refuses all further steps.
+// Deletion. DELE needs a [Warrant]. A Warrant is made only by this package, only
+// from a seal receipt, and only for the transaction that compared the receipt
+// with what the server holds: with the octets it fetched (WarrantFetched), or
+// with UIDL, size and header (WarrantKnown). QUIT has three outcomes, since a
+// missing answer proves nothing; even an acknowledged one proves deletion only
+// by absence in a later listing.
+//
+// Secrets. Credentials are sent under verified TLS, or under [Plain] by the
+// caller's explicit choice; STLS never falls back. Neither logs nor errors
+// contain a password, not even one that the server repeats.
+//
+// Bounds. Status lines, listing lines, rows, capabilities, headers, bodies and
+// what is read only to get back in step are limited ([Limits], [Window]), and
+// every wait ([Timeouts]).
 package pop3

@@ -32,6 +32,14 @@ func (t Timeouts) withDefaults() Timeouts {
 	}
 }
 
+// quota is the number of octets that each span of a body must bring; 0 for none.
+func (t Timeouts) quota() int64 {
+	if t.MinRate < 0 {
+		return 0
+	}
+	return int64(t.RateSpan.Seconds() * float64(t.MinRate))
+}
+
 // Limits bound what a server can make the client hold. A zero field has the
 // default named.
 type Limits struct {
@@ -40,12 +48,12 @@ type Limits struct {
 	CapaLines   int   // lines of a CAPA answer; 100
 	Rows        int   // rows of a listing that are kept; those behind are read and dropped; 1,000,000
 	Header      int64 // octets of a TOP answer; 16 MiB
-	Discard     int64 // octets read only to get back in step after a stop; 4 MiB
+	Discard     int64 // octets read only to get back in step after a stop; 32 MiB
 }
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
 		StatusLine: cmp.Or(l.StatusLine, 8<<10), ListingLine: cmp.Or(l.ListingLine, 1<<10), CapaLines: cmp.Or(l.CapaLines, 100),
-		Rows: cmp.Or(l.Rows, 1_000_000), Header: cmp.Or(l.Header, 16<<20), Discard: cmp.Or(l.Discard, 4<<20),
+		Rows: cmp.Or(l.Rows, 1_000_000), Header: cmp.Or(l.Header, 16<<20), Discard: cmp.Or(l.Discard, 32<<20),
 	}
 }

@@ -1,8 +1,10 @@
 package pop3
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,99 +22,120 @@ type UidlRow struct {
 	UIDL   string // opaque octets; "" if blank or with controls
 }
 
-// Stat returns the number of messages and their octets.
+// rowSlack is how many rows more than STAT counted a listing may have: mail
+// arrives in between on servers that do not freeze the mailbox.
+const rowSlack = 10_000
+
+// Stat returns the number of messages and their octets (-1 if unreadable).
+// Whatever follows the two numbers is ignored (RFC 1939 section 5).
 func (t *Transaction) Stat(ctx context.Context) (count int, octets int64, err error) {
-	st, err := t.c.step(ctx, t.c.t.Listing, "STAT")
+	st, err := t.c.step(ctx, t.c.timeouts.Listing, "STAT")
 	if err != nil {
 		return 0, 0, err
 	}
 	if !st.ok {
-		return 0, 0, t.c.declined("STAT", st, Temp)
+		return 0, 0, t.c.refusal("STAT", st, Temp)
 	}
-	f := strings.Fields(st.text)
-	if len(f) >= 2 {
-		n, errN := strconv.ParseUint(f[0], 10, 31)
-		o, errO := strconv.ParseInt(f[1], 10, 64)
-		if errN == nil {
-			if errO != nil || o < 0 {
-				o = -1
-			}
-			return int(n), o, nil
-		}
+	f := append(strings.Fields(st.text), "", "")
+	n, err := strconv.ParseUint(f[0], 10, 31)
+	if err != nil {
+		return 0, 0, t.c.fail("STAT", Protocol, fmt.Errorf("%q does not begin with a number of messages", t.c.clean(st.text)))
 	}
-	return 0, 0, t.c.fail("STAT", Protocol, errStatus)
+	t.most = int(n) + rowSlack
+	return int(n), parseSize(f[1]), nil
 }
 
 // List returns the messages in ascending order of number. Rows whose number
-// cannot be read are left out; numbers need not be contiguous.
+// cannot be read are left out, and so are further rows of the same number;
+// numbers need not be contiguous.
 func (t *Transaction) List(ctx context.Context) ([]Row, error) {
-	rows, _, err := listing(ctx, t.c, "LIST", func(n int, rest string) Row {
-		size, _, _ := strings.Cut(rest, " ")
-		o, err := strconv.ParseInt(size, 10, 64)
-		if err != nil || o < 0 {
-			o = -1
-		}
-		return Row{n, o}
+	var rows []Row
+	_, err := t.listing(ctx, "LIST", func(n int, rest []byte) {
+		size, _, _ := bytes.Cut(rest, []byte(" "))
+		rows = append(rows, Row{n, parseSize(string(size))})
 	})
-	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(a.Number, b.Number) })
-	return slices.CompactFunc(rows, func(a, b Row) bool { return a.Number == b.Number }), err
+	if err != nil {
+		return nil, err
+	}
+	return inOrder(rows, func(r Row) int { return r.Number }), nil
 }
 
-// Uidl returns the unique-ids in ascending order of number; ErrUnsupported if
-// the server has none. A server that announces UIDL and refuses it is in
-// trouble, not without.
+// Uidl returns the unique-ids in ascending order of number, as List does;
+// ErrUnsupported if the server has none. A server that announces UIDL and
+// refuses it has a passing trouble: that is of class Temp.
 func (t *Transaction) Uidl(ctx context.Context) ([]UidlRow, error) {
-	rows, st, err := listing(ctx, t.c, "UIDL", func(n int, rest string) UidlRow { return UidlRow{n, opaque(rest)} })
-	if err != nil && st.refused() && !t.caps.Uidl {
-		err = &Error{Op: "UIDL", Class: Perm, Code: st.code, Text: st.text, Err: ErrUnsupported}
-	}
-	slices.SortStableFunc(rows, func(a, b UidlRow) int { return cmp.Compare(a.Number, b.Number) })
-	return slices.CompactFunc(rows, func(a, b UidlRow) bool { return a.Number == b.Number }), err
-}
-
-// opaque returns a unique-id as it came, or "" if it has controls.
-func opaque(s string) string {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] == 0x7f {
-			return ""
+	var rows []UidlRow
+	st, err := t.listing(ctx, "UIDL", func(n int, rest []byte) {
+		rows = append(rows, UidlRow{n, opaque(rest)})
+	})
+	if err != nil {
+		if st.err && !t.c.caps.Uidl {
+			return nil, &Error{Op: "UIDL", Class: Perm, Code: t.c.clean(st.code), Text: t.c.clean(st.text), Err: ErrUnsupported}
 		}
+		return nil, err
 	}
-	return s
+	return inOrder(rows, func(r UidlRow) int { return r.Number }), nil
 }
 
-// refused reports whether st is an answer that says no; the zero status is no
-// answer.
-func (s *status) refused() bool { return s != nil && !s.ok }
-
-// listing sends LIST or UIDL and reads its rows: a number, spaces, and the rest
-// of the line. The status is nil unless the server refused.
-func listing[R any](ctx context.Context, c *conn, op string, row func(n int, rest string) R) ([]R, *status, error) {
-	end, err := c.begin(ctx)
-	if err != nil {
-		return nil, nil, err
+// opaque returns a unique-id as it came, or "" if it has controls. Longer ones
+// than RFC 1939 section 7 allows, and octets that it does not, are taken.
+func opaque(b []byte) string {
+	if bytes.ContainsFunc(b, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return ""
 	}
-	defer end()
-	st, err := c.ask(c.t.Listing, op)
+	return string(b)
+}
+
+// inOrder sorts rows by number and keeps the first of each.
+func inOrder[R any](rows []R, number func(R) int) []R {
+	slices.SortStableFunc(rows, func(a, b R) int { return cmp.Compare(number(a), number(b)) })
+	return slices.CompactFunc(rows, func(a, b R) bool { return number(a) == number(b) })
+}
+
+// listing sends LIST or UIDL and hands out its rows: a number, and what stands
+// behind the spaces that follow it.
+func (t *Transaction) listing(ctx context.Context, op string, row func(n int, rest []byte)) (st status, err error) {
+	c := t.c
+	end, err := c.begin(ctx, op)
 	if err != nil {
-		return nil, nil, err
+		return status{}, err
+	}
+	defer end(&err)
+	if st, err = c.ask(c.timeouts.Listing, op); err != nil {
+		return st, err
 	}
 	if !st.ok {
-		return nil, &st, c.declined(op, st, Temp)
+		return st, c.refusal(op, st, Temp)
 	}
-	var rows []R
-	for {
-		line, err := c.line(c.limits.ListingLine)
-		if err != nil {
-			return nil, nil, c.cut(op, err)
+	seen, kept := 0, 0
+	return st, c.lines(op, func(line []byte) error {
+		if seen++; seen > t.mostRows() {
+			return fmt.Errorf("more than %d rows", t.mostRows())
 		}
-		if line == "." {
-			return rows, nil, nil
+		number, rest, ok := parseRow(line)
+		if ok && kept < c.limits.Rows {
+			kept++
+			row(number, rest)
 		}
-		number, rest, _ := strings.Cut(strings.TrimLeft(line, " "), " ")
-		n, err := strconv.ParseUint(number, 10, 31)
-		if err != nil || n == 0 || len(rows) == c.limits.Rows {
-			continue
-		}
-		rows = append(rows, row(int(n), strings.TrimLeft(rest, " ")))
+		return nil
+	})
+}
+
+// mostRows is how many rows a server may send at all.
+func (t *Transaction) mostRows() int {
+	if t.most > 0 {
+		return t.most
 	}
+	return t.c.limits.Rows + rowSlack
+}
+
+// parseRow cuts a row of LIST or UIDL; several spaces between the fields are
+// seen in the field.
+func parseRow(line []byte) (number int, rest []byte, ok bool) {
+	digits, rest, _ := bytes.Cut(bytes.TrimLeft(line, " "), []byte(" "))
+	n, err := strconv.ParseUint(string(digits), 10, 31)
+	if err != nil || n == 0 {
+		return 0, nil, false
+	}
+	return int(n), bytes.TrimLeft(rest, " "), true
 }

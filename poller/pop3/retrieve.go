@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -19,7 +18,7 @@ type Want struct {
 
 // A Window bounds what is outstanding.
 type Window struct {
-	Count      int   // RETRs sent and not answered
+	Count      int   // RETRs sent and not answered; from 1 to 200
 	Octets     int64 // LIST octets of them; one message may always be outstanding
 	MaxMessage int64 // octets of one message; 0 for no limit
 }
@@ -29,7 +28,8 @@ type Retrieved struct {
 	number    int
 	fp        mail.Fingerprint
 	announced int64
-	counts    counts
+	lines     int64
+	bareLF    int64
 	err       error
 	of        *Transaction
 }
@@ -44,114 +44,151 @@ func (r Retrieved) Fingerprint() mail.Fingerprint { return r.fp }
 func (r Retrieved) Announced() int64 { return r.announced }
 
 // BareLF counts the LFs that no CR precedes.
-func (r Retrieved) BareLF() int64 { return r.counts.bareLF }
+func (r Retrieved) BareLF() int64 { return r.bareLF }
 
 // Lines counts the LFs.
-func (r Retrieved) Lines() int64 { return r.counts.lines }
+func (r Retrieved) Lines() int64 { return r.lines }
 
 // Err is why there is no message, or nil.
 func (r Retrieved) Err() error { return r.err }
 
-// Retrieve fetches messages in order. Each body is streamed into the writer
-// that sink returns for its number, dots taken off and otherwise byte for byte.
-// got is called in order, once for each message that is confirmed, or that the
-// server or the writer refused (Retrieved.Err).
+// Retrieve fetches messages in the order of wants. The body of each is streamed
+// into the writer that sink returns for its number, octet by octet as it is once
+// dot-stuffing is taken off. got is called in the same order, once for each
+// message that is confirmed or was refused by the server, by sink or by the
+// writer (Retrieved.Err).
 //
 // RETRs are sent ahead within the window where the server allows it. An error
 // of got stops the run: no more is sent, what is outstanding is read and thrown
-// away, and the error comes back; if that would be more than Limits.Discard,
-// the connection is closed. Any other error means that the session is broken:
-// what was not confirmed, the last message received included, is dropped.
+// away, and that error is returned with the session in order; but if it would
+// take more than Limits.Discard octets, the connection is closed. Any other
+// error means that the session has ended: what was not confirmed, the message
+// received last included, is dropped, and got is not called for it. ErrTooLarge
+// is such an error, about the first message that got was not called for.
 func (t *Transaction) Retrieve(ctx context.Context, wants []Want, window Window,
-	sink func(n int) (io.Writer, error), got func(Retrieved) error) error {
-	end, err := t.c.begin(ctx)
+	sink func(n int) (io.Writer, error), got func(Retrieved) error) (err error) {
+	end, err := t.c.begin(ctx, "RETR")
 	if err != nil {
 		return err
 	}
-	defer end()
-	if !t.pipelining {
+	defer end(&err)
+	window.Count = min(max(window.Count, 1), maxOutstanding)
+	if !t.c.pipelining() {
 		window.Count = 1
 	}
-	r := retrieval{t: t, wants: wants, window: window, sink: sink, got: got}
+	if err := t.c.quiet("RETR"); err != nil {
+		return err
+	}
+	r := retrieval{t: t, c: t.c, wants: wants, window: window, sink: sink, got: got, out: startSender(t.c.wire)}
+	defer r.out.stop()
 	return r.run()
 }
 
 // A retrieval is one run of Retrieve.
 type retrieval struct {
 	t      *Transaction
+	c      *conn
 	wants  []Want
 	window Window
 	sink   func(n int) (io.Writer, error)
 	got    func(Retrieved) error
+	out    *sender
 
 	sent, answered int
 	octets         int64      // LIST octets outstanding
+	noop           bool       // the NOOP behind the last RETR is sent
 	last           *Retrieved // received and not yet confirmed
 	stopped        error      // what got returned
+	discarded      int64      // octets read since
 }
 
 func (r *retrieval) run() error {
-	c := r.t.c
-	if err := c.quiet("RETR"); err != nil {
-		return err
-	}
-	for r.answered < len(r.wants) && (r.stopped == nil || r.answered < r.sent) {
+	for {
 		if err := r.fill(); err != nil {
 			return err
 		}
-		c.expect(c.t.Retrieve)
-		st, err := c.status("RETR")
+		if r.answered == r.sent {
+			return r.finish()
+		}
+		st, err := r.c.status("RETR", r.c.timeouts.Retrieve)
 		if err != nil {
-			return err
+			return r.broken(err)
 		}
 		r.confirm()
 		if err := r.answer(st); err != nil {
-			return err
+			return r.broken(err)
 		}
 	}
-	if r.last != nil {
-		if st, err := c.ask(c.t.Command, "NOOP"); err != nil {
-			return err
-		} else if !st.ok {
-			c.log.Debug("NOOP was refused; it is an answer all the same")
-		}
-		r.confirm()
-	}
-	return r.stopped
 }
 
-// fill sends as many RETRs as the window has room for, in one write.
+// broken returns why the session ended, and with it why the run was stopped.
+func (r *retrieval) broken(err error) error {
+	if r.stopped != nil {
+		return errors.Join(err, r.stopped)
+	}
+	return err
+}
+
+// fill sends RETRs when a good part of the window is free, so that they share
+// packets. The last ones take along the NOOP that confirms the last message.
 func (r *retrieval) fill() error {
-	var batch []byte
-	for r.stopped == nil && r.sent < len(r.wants) && r.room(r.wants[r.sent]) && len(batch) < 4<<10-32 {
-		b, err := command("RETR", strconv.Itoa(r.wants[r.sent].Number))
-		if err != nil {
-			return err
+	outstanding := r.sent - r.answered
+	if outstanding == 0 && !r.noop {
+		if err := r.c.quiet("RETR"); err != nil {
+			return r.broken(err)
 		}
-		batch = append(batch, b...)
-		r.octets += max(r.wants[r.sent].Size, 0)
+	}
+	if outstanding > r.window.Count-max(1, r.window.Count/4) {
+		return nil
+	}
+	var batch []byte
+	for r.stopped == nil && r.sent < len(r.wants) && r.fits(r.wants[r.sent]) {
+		w := r.wants[r.sent]
+		batch = append(strconv.AppendInt(append(batch, "RETR "...), int64(w.Number), 10), "\r\n"...)
+		r.octets += max(w.Size, 0)
 		r.sent++
-		r.t.c.outstanding++
+	}
+	if len(batch) > 0 && r.sent == len(r.wants) && r.window.Count > 1 {
+		batch = append(batch, "NOOP\r\n"...)
+		r.noop = true
 	}
 	if len(batch) > 0 {
-		r.t.c.out.send(batch)
+		r.out.send(batch)
 	}
 	return nil
 }
 
-func (r *retrieval) room(w Want) bool {
+// fits reports whether the window has room for another message.
+func (r *retrieval) fits(w Want) bool {
 	n := r.sent - r.answered
 	return n == 0 || n < r.window.Count && (r.window.Octets <= 0 || r.octets+max(w.Size, 0) <= r.window.Octets)
 }
 
+// finish confirms the last message.
+func (r *retrieval) finish() error {
+	if r.last == nil && !r.noop && r.discarded == 0 {
+		return r.stopped
+	}
+	if !r.noop {
+		r.out.send([]byte("NOOP\r\n"))
+	}
+	// -ERR to NOOP is a status line as good as another.
+	if _, err := r.c.status("NOOP", r.c.timeouts.Command); err != nil {
+		return r.broken(err)
+	}
+	r.confirm()
+	if err := r.c.quiet("NOOP"); err != nil {
+		return r.broken(err)
+	}
+	return r.stopped
+}
+
 // confirm hands out the message behind which a status line has come.
 func (r *retrieval) confirm() {
-	if r.last == nil {
-		return
+	if m := r.last; m != nil {
+		r.last = nil
+		r.deliver(*m)
 	}
-	m := *r.last
-	r.last = nil
-	r.deliver(m)
 }
 
 func (r *retrieval) deliver(m Retrieved) {
@@ -165,102 +202,55 @@ func (r *retrieval) answer(st status) error {
 	want := r.wants[r.answered]
 	r.answered++
 	r.octets -= max(want.Size, 0)
-	m := Retrieved{number: want.Number, announced: announced(st.text), of: r.t}
-	if !st.ok {
-		m.announced, m.err = -1, r.t.c.declined("RETR", st, Message)
+	m := Retrieved{number: want.Number, announced: -1, of: r.t}
+	switch {
+	case !st.ok:
+		m.err = r.c.refusal("RETR", st, Message)
 		r.deliver(m)
 		return nil
+	case r.stopped != nil:
+		return r.discard()
 	}
-	if r.stopped != nil {
-		return r.discard(want)
-	}
+	m.announced = st.announced()
 	return r.receive(m)
 }
 
+// receive streams a body to its writer. What that does to the writer is known
+// only when the body is confirmed, so its failure waits for that too.
 func (r *retrieval) receive(m Retrieved) error {
-	c := r.t.c
 	w, err := r.sink(m.number)
 	if err != nil {
 		w = io.Discard
 	}
 	f := mail.NewFingerprinter()
-	t := &tee{to: w, also: f, err: err}
-	c.restartFloor()
-	m.counts, err = c.body(t, r.window.MaxMessage)
-	c.stopFloor()
-	switch {
-	case errors.Is(err, ErrTooLarge):
-		return c.fail("RETR", Message, fmt.Errorf("message %d: %w of %d octets", m.number, ErrTooLarge, r.window.MaxMessage))
-	case err != nil:
-		return c.cut("RETR", err)
+	body := &r.c.body
+	r.c.wire.stream()
+	switch failed := body.copy(f, w, r.window.MaxMessage); {
+	case errors.Is(failed, ErrTooLarge):
+		return r.c.fail("RETR", Message, fmt.Errorf("message %d: %w of %d octets", m.number, ErrTooLarge, r.window.MaxMessage))
+	case failed != nil:
+		return r.c.failIO("RETR", failed)
 	}
-	if m.err = t.err; m.err == nil {
-		m.fp = f.Sum()
+	if err == nil {
+		err = body.writeErr
+	}
+	if m.err = err; err == nil {
+		m.fp, m.lines, m.bareLF = f.Sum(), body.lines, body.bareLF
 	}
 	r.last = &m
 	return nil
 }
 
 // discard reads a body that nobody wants any more, to get back in step.
-func (r *retrieval) discard(want Want) error {
-	c := r.t.c
-	if _, err := c.body(io.Discard, max(c.limits.Discard-max(want.Size, 0), 1)); err != nil {
-		return errors.Join(r.stopped, c.cut("RETR", err))
+func (r *retrieval) discard() error {
+	r.c.wire.stream()
+	err := r.c.body.copy(io.Discard, io.Discard, r.c.limits.Discard-r.discarded)
+	r.discarded += r.c.body.octets
+	switch {
+	case errors.Is(err, ErrTooLarge) || r.discarded >= r.c.limits.Discard:
+		return r.c.fail("RETR", Temp, fmt.Errorf("over %d octets to discard", r.c.limits.Discard))
+	case err != nil:
+		return r.c.failIO("RETR", err)
 	}
 	return nil
-}
-
-// announced returns n of "n octets", which is the beginning of what most
-// servers say (RFC 1939 section 5), or -1.
-func announced(text string) int64 {
-	number, rest, _ := strings.Cut(text, " ")
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 0 || !strings.HasPrefix(strings.ToLower(rest), "octet") {
-		return -1
-	}
-	return n
-}
-
-// A tee writes to the fingerprint and, until it fails, to its writer. It never
-// fails itself, so that the body is read to its end.
-type tee struct {
-	to   io.Writer
-	also io.Writer
-	err  error
-}
-
-func (t *tee) Write(p []byte) (int, error) {
-	if t.err == nil {
-		_, t.err = t.to.Write(p)
-		t.also.Write(p) //nolint:errcheck // a Fingerprinter never fails
-	}
-	return len(p), nil
-}
-
-// Top returns the digest of message n's header block as TOP n 0 sends it
-// (RFC 1939 section 7): that of mail.Fingerprint. A refusal is of class Message,
-// and errors.Is ErrUnsupported where the server does not announce TOP.
-func (t *Transaction) Top(ctx context.Context, n int) (header mail.Digest, err error) {
-	c := t.c
-	end, err := c.begin(ctx)
-	if err != nil {
-		return mail.Digest{}, err
-	}
-	defer end()
-	st, err := c.ask(c.t.Retrieve, "TOP", strconv.Itoa(n), "0")
-	if err != nil {
-		return mail.Digest{}, err
-	}
-	if !st.ok {
-		e := &Error{Op: "TOP", Class: classOf(st, Message), Code: st.code, Text: st.text}
-		if t.caps.Known && !t.caps.Top {
-			e.Err = ErrUnsupported
-		}
-		return mail.Digest{}, e
-	}
-	f := mail.NewFingerprinter()
-	if _, err := c.body(f, c.limits.Header); err != nil {
-		return mail.Digest{}, c.cut("TOP", err)
-	}
-	return f.Sum().Header, nil
 }

@@ -1,164 +1,134 @@
 package pop3
 
 import (
-	"bufio"
-	"context"
-	"errors"
-	"fmt"
+	"bytes"
+	"strconv"
 	"strings"
-	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
-var (
-	errLongLine = errors.New("line too long")
-	errLineEnd  = errors.New("line ends with LF alone, not CR LF (set lf_only for a server that always does)")
-	errStatus   = errors.New("the answer is neither +OK nor -ERR")
+const (
+	maxText = 200 // octets of a server's text in an error
+	maxCode = 64
 )
 
-// A status is a status line (RFC 1939 section 3).
+// A status is a status line (RFC 1939 section 3, RFC 2449 section 8).
 type status struct {
-	ok   bool
-	code string // response code in upper case (RFC 2449 section 8)
-	text string // behind indicator and code; bounded and without controls
+	ok   bool   // +OK
+	err  bool   // -ERR
+	code string // upper case, without brackets; "" on +OK
+	text string
 }
 
-// maxText bounds what is kept of what a server says.
-const maxText = 200
-
-// line reads one line without its end.
-func (c *conn) line(limit int) (string, error) {
-	var long []byte
-	for {
-		b, err := c.in.ReadSlice('\n')
-		if len(long)+len(b) > limit {
-			return "", errLongLine
-		}
-		if err == bufio.ErrBufferFull {
-			long = append(long, b...)
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		if long != nil {
-			b = append(long, b...)
-		}
-		n := len(b) - 1
-		if n > 0 && b[n-1] == '\r' {
-			n--
-		} else if !c.lfOnly {
-			return "", errLineEnd
-		}
-		return string(b[:n]), nil
-	}
-}
-
-// status reads the answer to the oldest command that has none.
-func (c *conn) status(op string) (status, error) {
-	s, err := c.line(c.limits.StatusLine)
-	if err != nil {
-		return status{}, c.cut(op, err)
-	}
-	c.outstanding--
-	st, ok := parseStatus(s)
-	if !ok {
-		err := errStatus
-		if c.outstanding > 0 || op != "greeting" {
-			err = fmt.Errorf("%w: %w", ErrDesync, errStatus)
-		}
-		return status{}, c.fail(op, Protocol, fmt.Errorf("%w: %q", err, c.clean(s)))
-	}
-	st.text = c.clean(st.text)
-	return st, nil
-}
-
-// parseStatus reads a status line without its end. The indicator is exactly
-// "+OK" or "-ERR", alone or before a space.
-func parseStatus(s string) (status, bool) {
-	word, rest, _ := strings.Cut(s, " ")
-	switch word {
+// parseStatus reads a status line without its end. Only "+OK" and "-ERR",
+// alone or followed by a space, are status indicators.
+func parseStatus(line []byte) (status, bool) {
+	word, text, _ := bytes.Cut(line, []byte(" "))
+	switch string(word) {
 	case "+OK":
-		return status{ok: true, text: rest}, true
+		return status{ok: true, text: string(text)}, true
 	case "-ERR":
-	default:
-		return status{}, false
+		code, text := cutCode(string(text))
+		return status{err: true, code: code, text: text}, true
 	}
-	st := status{text: rest}
-	if code, after, ok := strings.Cut(strings.TrimPrefix(rest, "["), "]"); ok && strings.HasPrefix(rest, "[") && isCode(code) {
-		st.code, st.text = strings.ToUpper(code), strings.TrimPrefix(after, " ")
-	}
-	return st, true
+	return status{}, false
 }
 
-// isCode reports whether s may be a response code: hierarchical words of
-// printable ASCII.
-func isCode(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' || s[i] == '[' {
-			return false
+// cutCode takes the response code off a text.
+func cutCode(text string) (code, rest string) {
+	inside, ok := strings.CutPrefix(text, "[")
+	if !ok {
+		return "", text
+	}
+	code, rest, ok = strings.Cut(inside, "]")
+	if !ok || len(code) == 0 || len(code) > maxCode || strings.ContainsFunc(code, notCode) {
+		return "", text
+	}
+	return strings.ToUpper(code), strings.TrimPrefix(rest, " ")
+}
+
+func notCode(r rune) bool { return r <= ' ' || r > '~' }
+
+// announced reads n of "+OK n octets", which is how most servers answer RETR
+// (RFC 1939 section 5); -1 if it is not there.
+func (s status) announced() int64 {
+	number, rest, _ := strings.Cut(s.text, " ")
+	if !strings.HasPrefix(strings.ToLower(rest), "octet") {
+		return -1
+	}
+	return parseSize(number)
+}
+
+// parseSize reads a decimal number of octets; -1 if it is none or too large.
+func parseSize(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
+// cleanText bounds what a server said and removes what could disturb a
+// terminal or a log: controls, octets that are not UTF-8, and what turns the
+// direction of writing.
+func cleanText(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+		for i := range utf8.UTFMax { // a character that the cut split goes as a whole
+			if cut := len(s) - 1 - i; utf8.RuneStart(s[cut]) {
+				if !utf8.FullRuneInString(s[cut:]) {
+					s = s[:cut]
+				}
+				break
+			}
 		}
 	}
-	return s != "" && len(s) <= 64
-}
-
-// clean makes server text fit for errors and logs: bounded, without controls,
-// and withheld where it repeats the password.
-func (c *conn) clean(s string) string {
-	if c.secret != "" && strings.Contains(s, c.secret) {
-		return "(withheld: it repeats the password)"
-	}
-	s = strings.ToValidUTF8(s[:min(len(s), maxText)], "?")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return -1
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
 		}
 		return r
-	}, s)
+	}, strings.ToValidUTF8(s, "?")))
 }
 
-// command makes a command line of words; arguments that would break out of it
-// are refused, as is what exceeds 255 octets (RFC 2449 section 4).
-func command(words ...string) ([]byte, error) {
-	s := strings.Join(words, " ")
-	if i := strings.IndexAny(s, "\r\n\x00"); i >= 0 {
-		return nil, &Error{Op: words[0], Class: Perm, Err: errors.New("an argument has CR, LF or NUL in it, which cannot be sent")}
-	}
-	if len(s) > 253 {
-		return nil, &Error{Op: words[0], Class: Perm, Err: fmt.Errorf("the command has %d octets, 255 are allowed", len(s)+2)}
-	}
-	return append([]byte(s), '\r', '\n'), nil
+// phrases are what servers without response codes say, in lower case; the first
+// that is found counts. An account that is locked is not a mailbox in use:
+// trying on would keep it locked.
+var phrases = []struct {
+	text  string
+	class Class
+}{
+	{"account is locked", Credentials}, {"account locked", Credentials}, {"account has been locked", Credentials}, {"locked out", Credentials},
+	{"lock", Busy}, {"in use", Busy}, {"busy", Busy}, {"another session", Busy}, {"already open", Busy},
+	{"too many", Rate}, {"too often", Rate}, {"too frequent", Rate}, {"quota", Rate}, {"exceed", Rate}, {"throttl", Rate}, {"login delay", Rate}, {"minimum interval", Rate},
+	{"temporar", Temp}, {"try again later", Temp}, {"unavailable", Temp},
 }
 
-// quiet returns a desync error if octets came that nobody asked for.
-func (c *conn) quiet(op string) error {
-	if c.outstanding == 0 && c.in.Buffered() > 0 {
-		return c.fail(op, Protocol, fmt.Errorf("%w: %d octets came unasked", ErrDesync, c.in.Buffered()))
+// classOf returns what a -ERR means: by its response code (RFC 2449 section 8,
+// RFC 3206), of which unknown ones count by their first component; else by its
+// words; else other. A refusal of one message may only turn out to be a quota.
+func classOf(st status, other Class) Class {
+	switch first, rest, _ := strings.Cut(st.code, "/"); first {
+	case "AUTH":
+		return Credentials
+	case "IN-USE":
+		return Busy
+	case "LOGIN-DELAY":
+		return Rate
+	case "UTF8":
+		return Message
+	case "SYS":
+		if rest == "PERM" || strings.HasPrefix(rest, "PERM/") {
+			return Perm
+		}
+		return Temp
 	}
-	return nil
-}
-
-// ask sends one command and reads its status line.
-func (c *conn) ask(wait time.Duration, words ...string) (status, error) {
-	b, err := command(words...)
-	if err != nil {
-		return status{}, err
+	text := strings.ToLower(st.text)
+	for _, p := range phrases {
+		if strings.Contains(text, p.text) && (other != Message || p.class == Rate) {
+			return p.class
+		}
 	}
-	if err := c.quiet(words[0]); err != nil {
-		return status{}, err
-	}
-	c.expect(wait)
-	c.outstanding++
-	c.out.send(b)
-	return c.status(words[0])
-}
-
-// step is ask bound to a context, for commands that have a status line only.
-func (c *conn) step(ctx context.Context, wait time.Duration, words ...string) (status, error) {
-	end, err := c.begin(ctx)
-	if err != nil {
-		return status{}, err
-	}
-	defer end()
-	return c.ask(wait, words...)
+	return other
 }
