@@ -8,14 +8,22 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mailkeep/mailkeep/internal/bus/bustest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// TestMain lets the test binary stand in for the program in scripts.
+// TestMain lets the test binary stand in for the program, and for a NATS server
+// that can be killed.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"mailkeep": main})
+	testscript.Main(tests{m}, map[string]func(){"mailkeep": main})
 }
+
+// tests runs the tests, or the NATS server that one of them has started.
+type tests struct{ m *testing.M }
+
+func (t tests) Run() int { return bustest.Main(t.m) }
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{

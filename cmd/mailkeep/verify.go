@@ -63,6 +63,9 @@ func renderVerify(w io.Writer, r app.VerifyReport) error {
 	for _, f := range r.Findings {
 		renderFinding(w, f)
 	}
+	for _, n := range r.Notes {
+		printLine(w, fmt.Sprintf("note: partition %d, %s: %s", n.Partition, n.Where, n.Problem))
+	}
 	verdict := "no damage found"
 	if n := len(r.Findings); n > 0 {
 		verdict = "DAMAGED: " + count(n, "finding")

@@ -141,6 +141,9 @@ type VerifyReport struct {
 	Ended      time.Time           `json:"ended"`
 	Partitions []VerifiedPartition `json:"partitions"`
 	Findings   []Finding           `json:"findings"`
+	// Notes are what is worth knowing and no damage, such as what recovery set
+	// aside after a crash.
+	Notes []Finding `json:"notes,omitempty"`
 }
 
 // A VerifiedPartition counts what was checked in one partition.

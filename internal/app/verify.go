@@ -80,10 +80,13 @@ func (v *verifier) ledger(ctx context.Context, p uint16) (damaged bool, err erro
 		},
 		Found: func(f ledger.Finding) {
 			id := mail.ID{Partition: p, Seq: f.Seq}
-			v.found(Finding{
-				Partition: p, ID: &id, Where: fmt.Sprintf("%s%s, offset %d", dir, f.Segment, f.Offset), Problem: f.Kind + ": " + f.Detail,
-				Hint: "restore this file from a copy of the archive",
-			})
+			where := Finding{Partition: p, ID: &id, Where: fmt.Sprintf("%s%s, offset %d", dir, f.Segment, f.Offset), Problem: f.Kind + ": " + f.Detail}
+			if f.Note() {
+				v.report.Notes = append(v.report.Notes, where)
+				return
+			}
+			where.Hint = "restore this file from a copy of the archive"
+			v.found(where)
 			damaged = true
 		},
 	})
