@@ -126,7 +126,7 @@ func number(args []string, other, limit int) int {
 		return other
 	}
 	n, err := strconv.Atoi(args[0])
-	if err != nil || n < 0 {
+	if err != nil && !errors.Is(err, strconv.ErrRange) || n < 0 {
 		return other
 	}
 	return min(n, limit)

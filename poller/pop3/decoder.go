@@ -97,9 +97,7 @@ func (d *decoder) scan(dst io.Writer, p []byte) (n int, done bool) {
 			i += d.line(p[i:])
 		}
 	}
-	if d.state == inLine || d.state == atStart {
-		d.write(dst, p[run:])
-	}
+	d.write(dst, p[run:]) // nothing, if something is held back
 	return len(p), false
 }
 
