@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -114,35 +116,84 @@ type victim interface {
 	kill()
 }
 
-// A mortal is a mailkeep process.
+// A mortal is a mailkeep process. If it ends by itself, it is started again, as
+// a supervisor would; too often is a fault.
 type mortal struct {
 	t     *testing.T
 	start func() *exec.Cmd
-	cmd   *exec.Cmd
+	stop  chan os.Signal // what to end it by
+	ended chan error     // told once it has ended for good
+	falls atomic.Int64   // how often it ended by itself
+	alive bool
+	once  sync.Once
 }
 
 func (m *mortal) spawn() {
 	m.t.Helper()
-	m.cmd = m.start()
-	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := m.cmd.Start(); err != nil {
-		m.t.Fatal(err)
+	cmd := m.launch()
+	if cmd == nil {
+		m.t.FailNow()
+	}
+	m.once.Do(func() { m.t.Cleanup(m.kill) }) // if the test fails
+	m.stop, m.ended, m.alive = make(chan os.Signal, 1), make(chan error, 1), true
+	go m.supervise(cmd)
+}
+
+// launch starts a process; nil if it cannot be started.
+func (m *mortal) launch() *exec.Cmd {
+	cmd := m.start()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		m.t.Error(err)
+		return nil
+	}
+	return cmd
+}
+
+// supervise runs a process, and the next one each time that it ends by itself,
+// until it is told to stop.
+func (m *mortal) supervise(cmd *exec.Cmd) {
+	for {
+		exited := make(chan error, 1)
+		go func() { exited <- cmd.Wait() }()
+		select {
+		case sig := <-m.stop:
+			cmd.Process.Signal(sig) //nolint:errcheck // it may have ended
+			m.ended <- <-exited
+			return
+		case err := <-exited:
+			m.falls.Add(1)
+			m.t.Logf("%v ended by itself: %v", cmd.Args, err)
+		}
+		select {
+		case <-m.stop:
+			m.ended <- errors.New("it had ended by itself")
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+		if cmd = m.launch(); cmd == nil {
+			m.ended <- errors.New("it cannot be started")
+			return
+		}
 	}
 }
 
 func (m *mortal) kill() {
-	m.cmd.Process.Kill() //nolint:errcheck // it may have ended
-	m.cmd.Wait()         //nolint:errcheck // its status tells nothing
+	if !m.alive {
+		return
+	}
+	m.alive = false
+	m.stop <- syscall.SIGKILL
+	<-m.ended // its status tells nothing
 }
 
 // terminate asks the process to stop and expects that it does so in order.
 func (m *mortal) terminate() {
 	m.t.Helper()
-	if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		m.t.Error(err)
-	}
-	if err := m.cmd.Wait(); err != nil {
-		m.t.Errorf("%v did not stop in order: %v", m.cmd.Args, err)
+	m.alive = false
+	m.stop <- syscall.SIGTERM
+	if err := <-m.ended; err != nil {
+		m.t.Errorf("the process did not stop in order: %v", err)
 	}
 }
 
@@ -209,6 +260,9 @@ func TestKillOneProcess(t *testing.T) {
 	wg.Wait()
 	await(t, "the mailboxes are empty", 3*time.Minute, func() bool { return f.left(t) == 0 })
 	p.terminate()
+	if n := p.falls.Load(); n > 0 {
+		t.Errorf("the process ended %d times by itself", n)
+	}
 	s.settled(f)
 }
 

@@ -16,29 +16,47 @@ import (
 )
 
 // measured runs a command, which must succeed, and returns the most resident
-// memory that it had, in octets. It is read from /proc while the process runs:
-// what wait4 tells includes the memory of the parent, which exec replaced.
-func (s *site) measured(args ...string) (peak int64) {
+// memory that it had, in octets.
+func (s *site) measured(args ...string) int64 {
 	s.t.Helper()
-	cmd := s.command(args...)
+	return measure(s.t, s.command(args...), nil).peak
+}
+
+// A measurement is what a process, or several in a row, took.
+type measurement struct {
+	wall time.Duration
+	peak int64 // most resident memory, in octets
+}
+
+// measure runs a process, which must succeed. Its memory is read from /proc
+// while it runs: what wait4 tells includes the memory of the parent, which exec
+// replaced. Unless it is nil, tick is called every few
+// milliseconds.
+func measure(t testing.TB, cmd *exec.Cmd, tick func()) (m measurement) {
+	t.Helper()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	began := time.Now()
 	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
+	ticks := time.NewTicker(5 * time.Millisecond)
+	defer ticks.Stop()
 	for {
 		select {
 		case err := <-ended:
+			m.wall = time.Since(began)
 			if err != nil {
-				s.t.Fatalf("mailkeep %s: %v\n%s", strings.Join(args, " "), err, tail(out.String()))
+				t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, tail(out.String()))
 			}
-			return peak
-		case <-tick.C:
-			peak = max(peak, highWater(cmd.Process.Pid))
+			return m
+		case <-ticks.C:
+			m.peak = max(m.peak, highWater(cmd.Process.Pid))
+			if tick != nil {
+				tick()
+			}
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,26 +38,42 @@ type site struct {
 // with STLS.
 func newSite(t testing.TB, d *lab.Dovecot, mailboxes []string, more string) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir()}
-	s.config = filepath.Join(s.dir, "mailkeep.yaml")
-	password := filepath.Join(s.dir, "password")
+	s := emptySite(t)
 	var b strings.Builder
-	fmt.Fprintf(&b, "archive: {dir: %q}\nhosts:\n  pop3s: {address: %s, ca_file: %q, logins_per_minute: 60000}\n  stls: {address: %s, security: stls, ca_file: %q, logins_per_minute: 60000}\n%s\nmailboxes:\n",
-		s.archive(), d.POP3S, d.CAFile, d.POP3, d.CAFile, more)
+	fmt.Fprintf(&b, "hosts:\n  pop3s: {address: %s, ca_file: %q, logins_per_minute: 60000}\n  stls: {address: %s, security: stls, ca_file: %q, logins_per_minute: 60000}\n%s\nmailboxes:\n",
+		d.POP3S, d.CAFile, d.POP3, d.CAFile, more)
 	for i, m := range mailboxes {
 		host := "pop3s"
 		if i >= (len(mailboxes)+1)/2 {
 			host = "stls"
 		}
-		fmt.Fprintf(&b, "  - {name: %s, host: %s, password_file: %q}\n", m, host, password)
+		fmt.Fprintf(&b, "  - {name: %s, host: %s, password_file: %q}\n", m, host, s.password())
 	}
-	for name, content := range map[string]string{s.config: b.String(), password: lab.Password + "\n"} {
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	s.configure(b.String())
+	return s
+}
+
+// emptySite is a site that knows the lab's password and no mailboxes.
+func emptySite(t testing.TB) *site {
+	t.Helper()
+	s := &site{t: t, dir: t.TempDir()}
+	s.config = filepath.Join(s.dir, "mailkeep.yaml")
+	if err := os.WriteFile(s.password(), []byte(lab.Password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	return s
 }
+
+// configure writes the configuration; the archive's directory is the site's.
+func (s *site) configure(yaml string) {
+	s.t.Helper()
+	yaml = fmt.Sprintf("archive: {dir: %q}\n%s", s.archive(), yaml)
+	if err := os.WriteFile(s.config, []byte(yaml), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) password() string { return filepath.Join(s.dir, "password") }
 
 func (s *site) archive() string { return filepath.Join(s.dir, "archive") }
 
@@ -68,6 +85,7 @@ func (s *site) command(args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(exe, append(args, "--config", s.config)...)
 	cmd.Args[0] = "mailkeep" // what testscript.Main goes by
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAILKEEP_") })
 	return cmd
 }
 

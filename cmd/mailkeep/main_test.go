@@ -2,8 +2,10 @@ package main
 
 import (
 	"flag"
+	"log"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,7 +19,26 @@ var update = flag.Bool("update", false, "write the golden files")
 // TestMain lets the test binary stand in for the program, and for a NATS server
 // that can be killed.
 func TestMain(m *testing.M) {
-	testscript.Main(tests{m}, map[string]func(){"mailkeep": main})
+	testscript.Main(tests{m}, map[string]func(){"mailkeep": profiled})
+}
+
+// profiled is main; where the environment names a directory, it leaves a CPU
+// profile of each process there.
+func profiled() {
+	dir := os.Getenv("MAILKEEP_TEST_PROFILES")
+	if dir == "" {
+		main()
+	}
+	f, err := os.CreateTemp(dir, "*.pprof")
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	status := run(os.Args[1:], os.Stdout, os.Stderr, os.Environ(), wire())
+	pprof.StopCPUProfile()
+	os.Exit(status)
 }
 
 // tests runs the tests, or the NATS server that one of them has started.
