@@ -176,10 +176,10 @@ func (r *retrieval) finish() error {
 	if _, err := r.c.status("NOOP", r.c.timeouts.Command); err != nil {
 		return r.broken(err)
 	}
-	r.confirm()
 	if err := r.c.quiet("NOOP"); err != nil {
 		return r.broken(err)
 	}
+	r.confirm()
 	return r.stopped
 }
 
@@ -212,7 +212,26 @@ func (r *retrieval) answer(st status) error {
 		return r.discard()
 	}
 	m.announced = st.announced()
+	if err := r.sameForm(st); err != nil {
+		return err
+	}
 	return r.receive(m)
+}
+
+// sameForm looks at whether the answer to RETR tells a size, as the answers of
+// one server do always or never. In a pipeline a stray status line would pass for
+// an answer, and what follows be taken for another message than it is; without
+// one there are no octets for it to hide among, so there any form will do.
+func (r *retrieval) sameForm(st status) error {
+	form := "without a size"
+	if st.announced() >= 0 {
+		form = "with a size"
+	}
+	if r.window.Count > 1 && r.t.form != "" && r.t.form != form {
+		return r.c.fail("RETR", Protocol, fmt.Errorf("%w: an answer %s behind others %s", ErrDesync, form, r.t.form))
+	}
+	r.t.form = form
+	return nil
 }
 
 // receive streams a body to its writer. What that does to the writer is known

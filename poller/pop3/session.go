@@ -36,6 +36,7 @@ type Transaction struct {
 	c *conn
 
 	most   int          // rows that a listing may have; 0 before STAT
+	form   string       // of the answers to RETR; "" before the first
 	issued map[int]bool // numbers with a warrant that was not used yet
 }
 

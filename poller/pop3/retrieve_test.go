@@ -1,0 +1,595 @@
+package pop3_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller/pop3"
+	"github.com/mailkeep/mailkeep/poller/pop3/pop3test"
+)
+
+// exact tells that messages are fetched as they are, in every window, each
+// between two others.
+func exact(t *testing.T, raw ...string) {
+	t.Helper()
+	all := []string{"first\r\n"}
+	for _, m := range raw {
+		all = append(all, m, "next\r\n")
+	}
+	for _, w := range windows {
+		bubble(t, func(t *testing.T, r *rig) {
+			takes, err := fetch(t, r.login(), len(all), w)
+			if err != nil {
+				t.Fatalf("window %+v: %v", w, err)
+			}
+			wantBodies(t, takes, all...)
+			for i, tk := range takes {
+				if tk.Announced() != int64(len(all[i])) || tk.Lines() != int64(strings.Count(all[i], "\n")) ||
+					tk.BareLF() != tk.Lines()-int64(strings.Count(all[i], "\r\n")) {
+					t.Errorf("%q: announced %d, %d lines, %d bare", all[i], tk.Announced(), tk.Lines(), tk.BareLF())
+				}
+			}
+		}, all...)
+	}
+}
+
+func TestRow43_DotLines(t *testing.T) {
+	exact(t, ".\r\n", "..\r\n", "...\r\n", "a\r\n.\r\nb\r\n", ".a\r\n", "..a\r\n.\r\n.\r\n", "a\r\n..\r\n", "\r\n.\r\n", "a.\r\n", " .\r\n")
+}
+
+func TestRow44_LongLines(t *testing.T) {
+	exact(t, strings.Repeat("A", 4096)+".\r\n", strings.Repeat("A", 4096)+"\r\n.\r\n", strings.Repeat("B", 10<<10)+"\r\n", "."+strings.Repeat("C", 200<<10)+"\r\n")
+	for _, n := range []int{64<<10 - 3, 64<<10 - 2, 64<<10 - 1, 64 << 10, 64<<10 + 1} {
+		exact(t, strings.Repeat("D", n)+"\r\n.\r\nx\r\n")
+	}
+}
+
+func TestRow44_HugeLine(t *testing.T) {
+	const size = 20 << 20
+	r := newRig(t)
+	r.box.Messages = []pop3test.Message{{UIDL: "huge", Raw: append(bytes.Repeat([]byte("x"), size-2), "\r\n"...)}}
+	r.overTCP()
+	var n int64
+	err := r.login().Retrieve(t.Context(), []pop3.Want{{Number: 1, Size: size}}, pop3.Window{Count: 1}, func(int) (io.Writer, error) {
+		return writerFunc(func(p []byte) (int, error) {
+			if len(p) > 64<<10 {
+				t.Errorf("%d octets at once", len(p))
+			}
+			n += int64(len(p))
+			return len(p), nil
+		}), nil
+	}, func(m pop3.Retrieved) error { return m.Err() })
+	if err != nil || n != size {
+		t.Errorf("%d octets, %v", n, err)
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestRow45_BareTerminators(t *testing.T) {
+	exact(t, "a\n.\nb\r\n", "a\r.\r\nb\r\n", "a\n.\r\nb\r\n", ".\rdata\r\n", ".\n\r\n", "a\r\n.\nb\r\n", ".\r.\r\n", "a\r\n.\r\r\n", "\r\r\n.\r\n")
+}
+
+func TestRow46To47_Octets(t *testing.T) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	exact(t, "a\nb\nc\r\n", "a\rb\rc\r\n", "\n\r\n", "\r\r\n", string(every)+"\r\n", "\x00\x00\r\n", "\xff\xfea\x00\r\x00\n\x00\r\n")
+}
+
+func TestRow49_Small(t *testing.T) {
+	exact(t, "", "\r\n", "A: 1\r\nB: 2\r\n", "A: 1\r\n\r\n")
+}
+
+func TestRow50_ServerAddsCRLF(t *testing.T) {
+	for _, w := range windows {
+		bubble(t, func(t *testing.T, r *rig) {
+			takes, err := fetch(t, r.login(), 3, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantBodies(t, takes, "no end\r\n", "CR\r\r\n", "LF\n\r\n")
+		}, "no end", "CR\r", "LF\n")
+	}
+}
+
+// TestRow51_NoCRLFBeforeTheDot: such a body has no end; nothing is guessed.
+func TestRow51_NoCRLFBeforeTheDot(t *testing.T) {
+	for _, w := range windows {
+		bubble(t, func(t *testing.T, r *rig) {
+			r.hooks(pop3test.Hooks{NoFinalCRLF: true})
+			takes, err := fetch(t, r.login(), 2, w)
+			wantError(t, err, pop3.Temp, nil)
+			wantBodies(t, takes, "fine\r\n")
+		}, "fine\r\n", "no end")
+	}
+}
+
+func TestRow52_NoDotStuffing(t *testing.T) {
+	for _, w := range windows {
+		bubble(t, func(t *testing.T, r *rig) {
+			r.hooks(pop3test.Hooks{NoDotStuffing: true})
+			tx := r.login()
+			takes, err := fetch(t, tx, 3, w)
+			wantError(t, err, pop3.Protocol, pop3.ErrDesync)
+			wantBodies(t, takes, "fine\r\n")
+			noQuit(t, r, tx)
+		}, "fine\r\n", "a\r\n.\r\nlost tail\r\n", "next\r\n")
+	}
+}
+
+// noQuit tells that a broken session refuses QUIT and everything else.
+func noQuit(t *testing.T, r *rig, tx *pop3.Transaction) {
+	t.Helper()
+	if q, err := tx.Quit(t.Context()); q != mail.QuitNone || err == nil {
+		t.Errorf("QUIT of a broken session: %v, %v", q, err)
+	}
+	if err := tx.Noop(t.Context()); err == nil {
+		t.Error("a broken session goes on")
+	}
+	if r.sent("QUIT") != 0 || len(r.srv.Deleted()) != 0 {
+		t.Errorf("QUIT was sent")
+	}
+}
+
+func TestRow53_LFOnlyServer(t *testing.T) {
+	for _, w := range windows {
+		bubble(t, func(t *testing.T, r *rig) {
+			r.hooks(pop3test.Hooks{LFOnly: true})
+			_, err := r.tryLogin()
+			wantError(t, err, pop3.Protocol, nil)
+			r.d.LFOnly = true
+			tx := r.login()
+			takes, err := fetch(t, tx, 2, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantBodies(t, takes, "a\n.\n..b\n", "c\n")
+			if rows, err := tx.Uidl(t.Context()); err != nil || len(rows) != 2 {
+				t.Errorf("%v, %v", rows, err)
+			}
+		}, "a\r\n.\r\n..b\r\n", "c\r\n")
+	}
+}
+
+func TestRow54_JunkBehindTheTerminator(t *testing.T) {
+	for _, junk := range []string{"x", "\r\n", "junk\r\n", ".\r\n", "+OK\r\n", "-ERR no\r\n"} {
+		for _, w := range windows {
+			bubble(t, func(t *testing.T, r *rig) {
+				r.hooks(pop3test.Hooks{AfterBody: junk})
+				tx := r.login()
+				takes, err := fetch(t, tx, 3, w)
+				if err == nil {
+					t.Fatalf("window %d: %q went unnoticed", w.Count, junk)
+				}
+				// A status line among the junk is one as good as any: in a
+				// pipeline it confirms the message before it, whose bytes are
+				// right, and is found out at the next.
+				for i, tk := range takes {
+					if tk.Err() == nil && tk.body != []string{"a\r\n", "b\r\n", "c\r\n"}[i] {
+						t.Errorf("window %d, %q: take %d is %q", w.Count, junk, i, tk.body)
+					}
+				}
+				if w.Count == 1 && len(takes) > 0 {
+					t.Errorf("%q: %d messages were confirmed", junk, len(takes))
+				}
+				noQuit(t, r, tx)
+			}, "a\r\n", "b\r\n", "c\r\n")
+		}
+	}
+}
+
+func TestRow55_StatusLinesInBodies(t *testing.T) {
+	exact(t, "+OK\r\n", "-ERR [SYS/PERM] x\r\n+OK 12 octets\r\n", "a\r\n+OK\r\n-ERR\r\n")
+}
+
+func TestRow56_ShortBodyIsSeen(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.hooks(pop3test.Hooks{Body: func(_ int, raw []byte) []byte { return raw[:4] }})
+		takes, err := fetch(t, r.login(), 1, windows[0])
+		if err != nil || takes[0].Announced() != 12 || takes[0].Fingerprint().Size != 6 {
+			t.Errorf("%+v, %v", takes, err) // the size gate is the drain's
+		}
+	}, "0123456789")
+}
+
+func TestAnnounced(t *testing.T) {
+	for answer, want := range map[string]int64{
+		"+OK 120 octets": 120, "+OK 120 octets follow": 120, "+OK 7 Octets": 7, "+OK": -1, "+OK message follows": -1,
+		"+OK 120": -1, "+OK 12 messages": -1, "+OK -3 octets": -1, "+OK 99999999999999999999 octets": -1,
+	} {
+		bubble(t, func(t *testing.T, r *rig) {
+			r.hooks(on(map[string]string{"RETR": answer + "\r\nx\r\n.\r\n"}))
+			takes, err := fetch(t, r.login(), 1, windows[0])
+			if err != nil || takes[0].Announced() != want {
+				t.Errorf("%q: %d, %v", answer, takes[0].Announced(), err)
+			}
+		}, "x")
+	}
+}
+
+func TestRow60_TooLarge(t *testing.T) {
+	for _, w := range windows {
+		w.MaxMessage = 1000
+		bubble(t, func(t *testing.T, r *rig) {
+			tx := r.login()
+			takes, err := fetch(t, tx, 3, w)
+			wantError(t, err, pop3.Message, pop3.ErrTooLarge)
+			wantBodies(t, takes, "a\r\n")
+			noQuit(t, r, tx)
+		}, "a\r\n", strings.Repeat("b", 10_000), "c\r\n")
+	}
+	bubble(t, func(t *testing.T, r *rig) {
+		r.script(func(c net.Conn) {
+			dialog(c, "+OK\r\n", "-ERR\r\n", "+OK\r\n", "+OK\r\n", "-ERR\r\n", "+OK\r\n")
+			io.Copy(c, zeros{})
+		})
+		_, err := fetch(t, r.login(), 1, pop3.Window{Count: 1, MaxMessage: 1 << 20})
+		wantError(t, err, pop3.Message, pop3.ErrTooLarge)
+	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestRow62_RETRRefused(t *testing.T) {
+	for _, w := range windows {
+		bubble(t, func(t *testing.T, r *rig) {
+			r.hooks(on(map[string]string{"RETR 1": "-ERR first\r\n", "RETR 3": "-ERR third\r\n", "RETR 4": "-ERR [SYS/TEMP]\r\n", "RETR 6": "-ERR message expunged\r\n"}))
+			tx := r.login()
+			takes, err := fetch(t, tx, 6, w)
+			if err != nil || len(takes) != 6 {
+				t.Fatalf("%d takes, %v", len(takes), err)
+			}
+			for i, want := range []pop3.Class{pop3.Message, pop3.None, pop3.Message, pop3.Temp, pop3.None, pop3.Message} {
+				tk := takes[i]
+				if tk.Number() != i+1 || pop3.ClassOf(tk.Err()) != want || (want == pop3.None) != (tk.body == "x\r\n") {
+					t.Errorf("message %d: %v, %q", tk.Number(), tk.Err(), tk.body)
+				}
+			}
+			if q, err := tx.Quit(t.Context()); q != mail.QuitAcked {
+				t.Errorf("QUIT: %v, %v", q, err)
+			}
+		}, "x\r\n", "x\r\n", "x\r\n", "x\r\n", "x\r\n", "x\r\n")
+	}
+}
+
+func TestRow64_BrokenBodies(t *testing.T) {
+	for name, act := range map[string]pop3test.Action{
+		"end before the answer": {End: pop3test.FIN}, "end after it": {Raw: "+OK 9 octets\r\n", End: pop3test.FIN},
+		"end inside": {Raw: "+OK 9 octets\r\nhalf\r\n", End: pop3test.FIN}, "end in the terminator": {Raw: "+OK 9 octets\r\nhalf\r\n.\r", End: pop3test.FIN},
+		"stall": {Raw: "+OK 9 octets\r\nhalf", End: pop3test.Stall}, "not a status": {Raw: "what\r\n"},
+	} {
+		for _, w := range windows {
+			t.Run(fmt.Sprint(name, " ", w.Count), func(t *testing.T) {
+				bubble(t, func(t *testing.T, r *rig) {
+					r.hooks(pop3test.Hooks{OnCommand: func(c pop3test.Command) *pop3test.Action {
+						if c.Line() == "RETR 3" {
+							return &act
+						}
+						return nil
+					}})
+					start := time.Now()
+					tx := r.login()
+					takes, err := fetch(t, tx, 4, w)
+					if err == nil {
+						t.Fatal("no error")
+					}
+					// The status line of 3, where there is one, confirms 2.
+					want := []string{"a\r\n", "b\r\n"}
+					if !strings.HasPrefix(act.Raw, "+OK") {
+						want = want[:1]
+					}
+					wantBodies(t, takes, want...)
+					noQuit(t, r, tx)
+					if d := time.Since(start); d > 2*time.Minute {
+						t.Errorf("took %v", d)
+					}
+				}, "a\r\n", "b\r\n", "c\r\n", "d\r\n")
+			})
+		}
+	}
+}
+
+// TestRow64_Drip: a body that comes at an octet every 50 s never idles, and yet
+// must not hold the session.
+func TestRow64_Drip(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.script(func(c net.Conn) {
+			dialog(c, "+OK\r\n", "-ERR\r\n", "+OK\r\n", "+OK\r\n", "-ERR\r\n", "+OK\r\n")
+			for {
+				if _, err := io.WriteString(c, "x"); err != nil {
+					return
+				}
+				<-time.After(50 * time.Second)
+			}
+		})
+		start := time.Now()
+		_, err := fetch(t, r.login(), 1, windows[0])
+		wantError(t, err, pop3.Temp, nil)
+		if d := time.Since(start); d != time.Minute {
+			t.Errorf("held for %v", d)
+		}
+	})
+	bubble(t, func(t *testing.T, r *rig) { // slow, but above the floor
+		r.box.Messages[0].Raw = bytes.Repeat([]byte("x"), 200_000)
+		r.hooks(pop3test.Hooks{Segment: 2000})
+		r.wrap = func(c net.Conn) net.Conn { return slow{c} }
+		takes, err := fetch(t, r.login(), 1, windows[0])
+		if err != nil || takes[0].Fingerprint().Size != 200_002 {
+			t.Error(err)
+		}
+	}, "")
+}
+
+// A slow connection carries one segment a second.
+type slow struct{ net.Conn }
+
+func (s slow) Write(p []byte) (int, error) {
+	<-time.After(time.Second)
+	return s.Conn.Write(p)
+}
+
+func TestRow79_NoPipelining(t *testing.T) {
+	for name, set := range map[string]func(r *rig){
+		"not announced": func(r *rig) { r.srv.Caps = []string{"UIDL", "TOP"} },
+		"switched off":  func(r *rig) { r.d.NoPipelining = true },
+		"no CAPA":       func(r *rig) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				h := pop3test.Hooks{DropPipelined: true}
+				if name == "no CAPA" {
+					h.OnCommand = on(map[string]string{"CAPA": "-ERR\r\n"}).OnCommand
+				}
+				r.hooks(h)
+				set(r)
+				tx := r.login()
+				takes, err := fetch(t, tx, 3, pop3.Window{Count: 8})
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantBodies(t, takes, "a\r\n", "b\r\n", "c\r\n")
+				deleteAll(t, tx, takes)
+			}, "a\r\n", "b\r\n", "c\r\n")
+		})
+	}
+}
+
+func TestRow80_ServerDropsPipelined(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.hooks(pop3test.Hooks{DropPipelined: true})
+		tx := r.login()
+		takes, err := fetch(t, tx, 4, pop3.Window{Count: 8})
+		wantError(t, err, pop3.Temp, nil)
+		if len(takes) != 0 {
+			t.Errorf("%d takes", len(takes))
+		}
+		noQuit(t, r, tx)
+	}, "a\r\n", "b\r\n", "c\r\n", "d\r\n")
+}
+
+// TestRow81_ConfirmedSurviveAReset: what was confirmed before a reset is kept.
+func TestRow81_ConfirmedSurviveAReset(t *testing.T) {
+	r := newRig(t)
+	for i := range 40 {
+		r.box.Messages = append(r.box.Messages, pop3test.Message{Raw: []byte(fmt.Sprintf("message %d\r\n", i+1))})
+	}
+	// The reset comes when the client has message 9, so it has not passed that by.
+	confirmed := make(chan struct{})
+	r.hooks(pop3test.Hooks{OnCommand: func(c pop3test.Command) *pop3test.Action {
+		if c.Line() == "RETR 12" {
+			<-confirmed
+			return &pop3test.Action{End: pop3test.Reset}
+		}
+		if c.Line() == "RETR 11" {
+			return &pop3test.Action{Delay: time.Nanosecond, Run: true} // flushes what stands before
+		}
+		return nil
+	}})
+	r.overTCP()
+	tx := r.login()
+	wants := make([]pop3.Want, 40)
+	for i := range wants {
+		wants[i] = pop3.Want{Number: i + 1}
+	}
+	n := 0
+	err := tx.Retrieve(t.Context(), wants, pop3.Window{Count: 32}, func(int) (io.Writer, error) { return io.Discard, nil }, func(m pop3.Retrieved) error {
+		if n++; m.Number() != n || m.Err() != nil {
+			t.Errorf("take %d is %d: %v", n, m.Number(), m.Err())
+		}
+		if n == 9 {
+			close(confirmed)
+		}
+		return nil
+	})
+	wantError(t, err, pop3.Temp, nil)
+	if n < 9 || n > 11 {
+		t.Errorf("%d confirmed", n)
+	}
+	noQuit(t, r, tx)
+}
+
+// TestRow82_BothSidesWrite: over a pipe, which buffers nothing, a client that
+// stopped reading to write would wait for ever.
+func TestRow82_BothSidesWrite(t *testing.T) {
+	big := strings.Repeat("0123456789abcdef\r\n", 20_000)
+	bubble(t, func(t *testing.T, r *rig) {
+		for range 50 {
+			r.box.Messages = append(r.box.Messages, pop3test.Message{Raw: []byte(big)})
+		}
+		start := time.Now()
+		takes, err := fetch(t, r.login(), 50, pop3.Window{Count: 7})
+		if err != nil || len(takes) != 50 || time.Since(start) > 0 {
+			t.Errorf("%d takes in %v, %v", len(takes), time.Since(start), err)
+		}
+	})
+	bubble(t, func(t *testing.T, r *rig) { // a server that reads no more
+		r.script(func(c net.Conn) {
+			dialog(c, "+OK\r\n", "+OK\r\nPIPELINING\r\n.\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\nPIPELINING\r\n.\r\n")
+			<-time.After(time.Hour)
+		})
+		start := time.Now()
+		_, err := fetch(t, r.login(), 500, pop3.Window{Count: 200})
+		wantError(t, err, pop3.Temp, nil)
+		if d := time.Since(start); d > 6*time.Minute {
+			t.Errorf("took %v", d)
+		}
+	})
+}
+
+func TestWindowIsKept(t *testing.T) {
+	var most int
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		for range 60 {
+			r.box.Messages = append(r.box.Messages, pop3test.Message{Raw: []byte("x\r\n")})
+		}
+		got := 0
+		r.hooks(pop3test.Hooks{OnCommand: func(c pop3test.Command) *pop3test.Action {
+			if c.Verb == "RETR" {
+				most = max(most, c.Ordinal-4-got)
+				got = c.Ordinal - 4
+			}
+			return nil
+		}})
+		counting := &pending{}
+		r.wrap = func(c net.Conn) net.Conn { return &pendingConn{c, counting} }
+		if _, err := fetch(t, r.login(), 60, pop3.Window{Count: 10}); err != nil {
+			t.Fatal(err)
+		}
+		if counting.most > 11 || counting.most < 8 { // the NOOP comes along
+			t.Errorf("%d commands outstanding", counting.most)
+		}
+	})
+}
+
+// pending counts commands read by the server and answers it has finished.
+type pending struct{ commands, answers, most int }
+
+type pendingConn struct {
+	net.Conn
+	p *pending
+}
+
+func (c *pendingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.p.commands += bytes.Count(b[:n], []byte("RETR ")) + bytes.Count(b[:n], []byte("NOOP"))
+	c.p.most = max(c.p.most, c.p.commands-c.p.answers)
+	return n, err
+}
+
+func (c *pendingConn) Write(b []byte) (int, error) {
+	c.p.answers += bytes.Count(b, []byte("\r\n.\r\n"))
+	return c.Conn.Write(b)
+}
+
+func TestGotStops(t *testing.T) {
+	enough := errors.New("enough")
+	for _, w := range windows {
+		for _, discard := range []int64{0, 10} {
+			bubble(t, func(t *testing.T, r *rig) {
+				r.d.Limits.Discard = discard
+				tx := r.login()
+				n := 0
+				wants := make([]pop3.Want, 30)
+				for i := range wants {
+					wants[i] = pop3.Want{Number: i + 1, Size: 10}
+				}
+				err := tx.Retrieve(t.Context(), wants, w, func(int) (io.Writer, error) { return io.Discard, nil }, func(pop3.Retrieved) error {
+					if n++; n == 5 {
+						return enough
+					}
+					return nil
+				})
+				if !errors.Is(err, enough) || n != 5 {
+					t.Errorf("window %+v: %v after %d", w, err, n)
+				}
+				if discard > 0 {
+					if pop3.ClassOf(err) != pop3.Temp {
+						t.Errorf("window %+v: %v", w, err)
+					}
+					noQuit(t, r, tx)
+					return
+				}
+				if sent := r.sent("RETR"); sent > 5+w.Count {
+					t.Errorf("window %+v: %d RETRs", w, sent)
+				}
+				if q, err := tx.Quit(t.Context()); q != mail.QuitAcked {
+					t.Errorf("QUIT: %v, %v", q, err)
+				}
+			}, strings.SplitAfter(strings.Repeat("0123456789ab\r\n,", 29)+"x", ",")...)
+		}
+	}
+}
+
+func TestWriterFails(t *testing.T) {
+	full, no := errors.New("disk full"), errors.New("not today")
+	for _, w := range windows {
+		bubble(t, func(t *testing.T, r *rig) {
+			var got []error
+			tx := r.login()
+			wants := []pop3.Want{{Number: 1}, {Number: 2}, {Number: 3}, {Number: 4}}
+			err := tx.Retrieve(t.Context(), wants, w, func(n int) (io.Writer, error) {
+				switch n {
+				case 2:
+					return nil, no
+				case 3:
+					return writerFunc(func([]byte) (int, error) { return 0, full }), nil
+				}
+				return io.Discard, nil
+			}, func(m pop3.Retrieved) error {
+				got = append(got, m.Err())
+				if (m.Err() == nil) != (m.Fingerprint() != mail.Fingerprint{}) {
+					t.Errorf("%d: %v with fingerprint %v", m.Number(), m.Err(), m.Fingerprint())
+				}
+				return nil
+			})
+			if err != nil || len(got) != 4 || got[0] != nil || got[1] != no || got[2] != full || got[3] != nil {
+				t.Errorf("%v, %v", got, err)
+			}
+		}, "a\r\n", "b\r\n", strings.Repeat("c\r\n", 100_000), "d\r\n")
+	}
+}
+
+func TestTop(t *testing.T) {
+	raw := "A: 1\r\nB: 2\r\n\r\nbody\r\n.\r\n"
+	bubble(t, func(t *testing.T, r *rig) {
+		tx := r.login()
+		if d, err := tx.Top(t.Context(), 1); err != nil || d != mail.FingerprintOf([]byte(raw)).Header {
+			t.Errorf("%v, %v", d, err)
+		}
+		if d, err := tx.Top(t.Context(), 2); err != nil || d != mail.FingerprintOf([]byte("only: header\r\n")).Header {
+			t.Errorf("%v, %v", d, err)
+		}
+		_, err := tx.Top(t.Context(), 9)
+		wantError(t, err, pop3.Message, nil)
+		if err := tx.Noop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}, raw, "only: header\r\n")
+	bubble(t, func(t *testing.T, r *rig) {
+		r.srv.Caps = []string{"UIDL"}
+		r.hooks(on(map[string]string{"TOP": "-ERR what\r\n"}))
+		_, err := r.login().Top(t.Context(), 1)
+		wantError(t, err, pop3.Message, pop3.ErrUnsupported)
+	}, raw)
+	bubble(t, func(t *testing.T, r *rig) {
+		r.d.Limits.Header = 100
+		r.hooks(on(map[string]string{"TOP": "+OK\r\n" + strings.Repeat("x", 200) + "\r\n.\r\n"}))
+		_, err := r.login().Top(t.Context(), 1)
+		wantError(t, err, pop3.Message, pop3.ErrTooLarge)
+	}, raw)
+}
