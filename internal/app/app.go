@@ -102,7 +102,7 @@ func (a *App) has(r Role) bool { return slices.Contains(a.roles, r) }
 // reverse order of stopping.
 func (a *App) open(ctx context.Context) error {
 	if a.has(RoleArchive) || a.has(RoleIndex) {
-		if err := a.openDirectory(); err != nil {
+		if err := a.openDirectory(ctx); err != nil {
 			return err
 		}
 	}
@@ -125,14 +125,37 @@ func (a *App) open(ctx context.Context) error {
 	return nil
 }
 
-func (a *App) openDirectory() error {
-	dir, err := createDirectory(a.cfg.Archive.Dir, a.cfg.Partitions)
-	if err != nil {
-		return err
+// openDirectory makes the archive if this process is to own it. The index of
+// an archive that is yet to be made waits for its owner.
+func (a *App) openDirectory(ctx context.Context) (err error) {
+	if a.has(RoleArchive) {
+		a.dir, err = createDirectory(a.cfg.Archive.Dir, a.cfg.Partitions)
+	} else {
+		a.dir, err = a.awaitDirectory(ctx)
 	}
-	a.dir = dir
-	a.life.onStop("directory", func(context.Context) error { return dir.Close() })
-	return nil
+	if err == nil {
+		a.life.onStop("directory", func(context.Context) error { return a.dir.Close() })
+	}
+	return err
+}
+
+func (a *App) awaitDirectory(ctx context.Context) (*directory, error) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		d, err := openDirectory(a.cfg.Archive.Dir)
+		if mail.KindOf(err) != mail.NotFound {
+			return d, err
+		}
+		if first {
+			a.log.InfoContext(ctx, "waiting for the archive to be made", slog.String("dir", a.cfg.Archive.Dir))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, errors.Join(err, context.Cause(ctx))
+		}
+	}
 }
 
 func (a *App) openBus(ctx context.Context) error {

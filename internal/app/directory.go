@@ -24,6 +24,7 @@ import (
 //	run/                    control sockets of running processes
 const (
 	identityFile = "ARCHIVE"
+	identityLock = "ARCHIVE.lock" // held while the archive is made
 	ledgerDir    = "ledger"
 	catalogDir   = "catalog"
 	indexDir     = "index"
@@ -76,7 +77,7 @@ func createDirectory(path string, partitions int) (*directory, error) {
 	d := &directory{Path: path, root: root}
 	err = d.load()
 	if errors.Is(err, fs.ErrNotExist) {
-		err = d.found(partitions)
+		err = d.foundOnce(partitions)
 	}
 	if err == nil && d.Identity.Partitions != partitions {
 		err = mail.WithHint(mail.Errorf(mail.Invalid, "the archive in %s has %d partitions, the configuration says %d", path, d.Identity.Partitions, partitions),
@@ -142,6 +143,19 @@ func (d *directory) load() error {
 		return mail.Errorf(mail.Invalid, "the archive in %s has format %d; this version of mailkeep reads format %d", d.Path, d.Identity.Format, archiveFormat)
 	}
 	return nil
+}
+
+// foundOnce makes the archive unless another process has made it meanwhile.
+func (d *directory) foundOnce(partitions int) error {
+	lock, err := d.root.Lock(identityLock)
+	if err != nil {
+		return mail.WithHint(err, "another process is making this archive; start again")
+	}
+	err = d.load()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = d.found(partitions)
+	}
+	return errors.Join(err, lock.Close())
 }
 
 // found writes the identity of a new archive. A ledger without an identity

@@ -58,3 +58,32 @@ func TestDirectoryIsNotMadeOverALedger(t *testing.T) {
 		t.Errorf("later format: %v", err)
 	}
 }
+
+func TestDirectoryIsMadeByOne(t *testing.T) {
+	path := t.TempDir()
+	ids := make(chan string)
+	for range 8 {
+		go func() {
+			for {
+				d, err := createDirectory(path, 1)
+				if mail.KindOf(err) == mail.InUse {
+					continue // as the hint says: start again
+				}
+				if err != nil {
+					t.Error(err)
+					ids <- ""
+					return
+				}
+				d.Close()
+				ids <- d.Identity.Archive
+				return
+			}
+		}()
+	}
+	first := <-ids
+	for range 7 {
+		if id := <-ids; id != first {
+			t.Errorf("archive %s and archive %s in one directory", first, id)
+		}
+	}
+}
