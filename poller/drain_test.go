@@ -193,7 +193,7 @@ func TestRow37DropBetweenDuplicateUidls(t *testing.T) {
 		}
 		r.hooks(pop3test.Hooks{OnCommand: func(c pop3test.Command) *pop3test.Action {
 			if c.Session == 1 && c.Line() == "RETR 2" {
-				return &pop3test.Action{Raw: "+OK\r\nFrom: a", End: pop3test.FIN}
+				return &pop3test.Action{Raw: "+OK 99 octets\r\nFrom: a", End: pop3test.FIN}
 			}
 			return nil
 		}})
