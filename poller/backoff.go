@@ -12,12 +12,15 @@ type delay struct{ floor, most time.Duration }
 
 // delays holds one entry per outcome that is waited for. The floor of a minute
 // is for servers that keep a mailbox locked for a while after a broken session.
+// Trouble of the archive leaves no lock, and is over soon where it was a restart
+// or a disk that was full for a moment; a session that comes back too early
+// costs a login and a few messages (see state.Probe).
 var delays = map[Outcome]delay{
 	OutcomeBusy:        {time.Minute, 15 * time.Minute},
 	OutcomeRate:        {time.Minute, time.Hour},
 	OutcomeTemp:        {time.Minute, 30 * time.Minute},
 	OutcomeProtocol:    {time.Minute, time.Hour},
-	OutcomeArchive:     {30 * time.Second, 10 * time.Minute},
+	OutcomeArchive:     {3 * time.Second, 10 * time.Minute},
 	OutcomePerm:        {time.Hour, 24 * time.Hour},
 	OutcomeCredentials: {time.Hour, 2 * time.Hour},
 	OutcomeStopped:     {time.Minute, time.Minute},

@@ -43,7 +43,7 @@ const afterwards = 10 * time.Second
 type Result struct {
 	Mailbox  string
 	Sessions int   // that logged in
-	Listed   int   // messages in the last listing
+	Listed   int   // messages in the first listing: on the server when it began
 	Fetched  int   // this and the following: summed over the sessions
 	Sealed   int   // receipts held, those of earlier sessions included
 	Deleted  int   // DELE answered +OK, and QUIT sent
@@ -191,13 +191,15 @@ func (d *Drainer) hold(early, hard context.Context, m Mailbox, keeper *keeper, l
 // note keeps what a session without login leaves.
 func (s *session) note(res *Result) {
 	res.Last = s.report
-	res.Listed, res.Held = 0, 0
 }
 
 // addTo sums the session into res.
 func (s *session) addTo(res *Result) {
+	if res.Sessions == 0 {
+		res.Listed = s.report.Listed
+	}
 	res.Sessions++
-	res.Listed, res.Held = s.report.Listed, s.report.Held
+	res.Held = s.report.Held
 	res.Fetched += s.report.Fetched
 	res.Sealed += s.report.Sealed
 	if s.report.Quit != mail.QuitNone {
@@ -243,8 +245,13 @@ func (s *session) learn(err error) {
 		if s.report.Listed > 0 && s.report.Quit != mail.QuitRefused {
 			s.st.broke(s.budget, s.window)
 		}
+	case OutcomeArchive:
+		s.st.Probe = s.st.Probe || s.report.Fetched > 0
 	case OutcomeOK:
-		s.st.ran(s.budget, s.window, s.m.BatchMessages)
+		if !s.st.Probe {
+			s.st.ran(s.budget, s.window, s.m.BatchMessages)
+		}
+		s.st.Probe = false
 	}
 }
 
@@ -254,12 +261,41 @@ func (s *session) tell(ctx context.Context) {
 	s.report.Rows = s.rows()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
-	err := s.d.Archive.Report(ctx, s.m.Name, mail.Event{Type: mail.EventDrain, Drain: &s.report})
+	err := s.d.report(ctx, s.m.Name, &s.report)
 	if err == nil {
 		return
 	}
 	dropped := s.st.owe(s.report)
 	s.log.LogAttrs(ctx, slog.LevelWarn, "the session's event is kept for later", slog.Any("error", err), slog.Int("dropped", dropped))
+}
+
+// report hands an event to the archive. One that it will never take is tried
+// without its rows, which are what can be too much, and then given up: kept for
+// later it would stand in the way of every session to come.
+func (d *Drainer) report(ctx context.Context, mailbox string, drain *mail.Drain) error {
+	e := mail.Event{Type: mail.EventDrain, Drain: drain}
+	err := d.Archive.Report(ctx, mailbox, e)
+	if !hopeless(err) {
+		return err
+	}
+	if drain.Rows != nil {
+		brief := *drain
+		brief.Rows = nil
+		e.Drain = &brief
+		err = d.Archive.Report(ctx, mailbox, e)
+	}
+	if !hopeless(err) {
+		return err
+	}
+	d.logger().LogAttrs(ctx, slog.LevelError, "the archive refuses a session's event, which is given up",
+		slog.String("mailbox", mailbox), slog.String("session", drain.Session), slog.Any("error", err))
+	return nil
+}
+
+// hopeless reports whether err says that the archive will never take it.
+func hopeless(err error) bool {
+	k := mail.KindOf(err)
+	return k == mail.Invalid || k == mail.Corrupt
 }
 
 // heldBack counts what this session found reason to leave on the server.
@@ -353,8 +389,7 @@ func (k *keeper) save(ctx context.Context) {
 // fails the archive is not there, and there is no point in connecting.
 func (d *Drainer) settleReports(ctx context.Context, mailbox string, k *keeper) error {
 	for len(k.state.Reports) > 0 {
-		e := mail.Event{Type: mail.EventDrain, Drain: &k.state.Reports[0]}
-		if err := d.Archive.Report(ctx, mailbox, e); err != nil {
+		if err := d.report(ctx, mailbox, &k.state.Reports[0]); err != nil {
 			return failed(OutcomeArchive, mail.Errorf(mail.KindOf(err), "report an earlier session: %w", err))
 		}
 		k.state.Reports = k.state.Reports[1:]

@@ -194,6 +194,9 @@ func (s *session) rejected(ctx context.Context, m *message, err error) {
 		s.log.LogAttrs(ctx, slog.LevelError, "the archive refuses a message",
 			slog.Int("number", m.number), slog.Any("error", err))
 	default:
+		// There may be room for the others where there is none for this one, so
+		// they come first in the next session.
+		s.st.strike(m.key(), deferred, time.Now())
 		s.archiveTrouble(mail.Errorf(mail.KindOf(err), "hand a message to the archive: %w", err))
 	}
 }

@@ -150,12 +150,13 @@ func (s *session) planPage(ctx context.Context, page []entry, rows map[rowKey]*r
 		case !m.isKnown():
 			s.take(&s.plan.fetch, m)
 		case s.keep():
-		case r != nil && r.held(now):
+		case r != nil && (r.held(now) || r.Trouble == cut && !r.due(now, s.st.Sessions)):
 			s.plan.held++
 		case s.st.Stuck >= maxCommits && len(s.plan.known) > 0:
 			// Nothing this server promises to delete goes: one probe is enough.
 			s.plan.held++
-		case s.m.VerifyByDigest:
+		case s.m.VerifyByDigest, r != nil && r.Trouble == cut:
+			// Where asking for the header broke a session, fetching may not.
 			s.take(&s.plan.fetch, m)
 		default:
 			s.take(&s.plan.known, m)

@@ -3,7 +3,6 @@ package poller
 import (
 	"container/heap"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -41,10 +40,17 @@ type ticket struct {
 // settle closes the ticket.
 func (t *ticket) settle() { close(t.done) }
 
-// add sums a drain into the ticket.
+// add sums a drain into the ticket. What the server held at first and what is
+// held back are told by the drains that listed it.
 func (t *ticket) add(r Result) {
 	sum := t.result
 	t.result = r
+	if sum.Sessions > 0 {
+		t.result.Listed = sum.Listed
+	}
+	if r.Sessions == 0 {
+		t.result.Held = sum.Held
+	}
 	t.result.Sessions += sum.Sessions
 	t.result.Fetched += sum.Fetched
 	t.result.Sealed += sum.Sealed
@@ -199,7 +205,7 @@ func (sch *schedule) finish(ctx context.Context, r ended) {
 	e.running = false
 	sch.running--
 	e.host.ended(r.result, r.dialed, now)
-	wait := e.conclude(r.result)
+	wait := e.conclude(r.result, r.dialed)
 	goesOn := (e.moving || wait == ownLock) && ctx.Err() == nil
 	for _, t := range e.served {
 		t.add(r.result)
@@ -219,7 +225,7 @@ func (sch *schedule) finish(ctx context.Context, r ended) {
 }
 
 // conclude returns how long the mailbox rests after a drain.
-func (e *account) conclude(r Result) time.Duration {
+func (e *account) conclude(r Result, dialed bool) time.Duration {
 	switch {
 	case r.Err == nil:
 		e.failures = 0
@@ -237,7 +243,9 @@ func (e *account) conclude(r Result) time.Duration {
 		return ownLock
 	case r.Err == nil:
 		return max(jittered(e.mailbox.Interval), r.LoginDelay)
-	case errors.Is(r.Err, errBlocked), r.Outcome == OutcomeCredentials && e.failures == 1:
+	case !dialed, r.Outcome == OutcomeCredentials && e.failures == 1:
+		// To look for another password, or for one that could not be read, costs
+		// nobody anything.
 		return jittered(e.mailbox.Interval)
 	}
 	return max(backoff(r.Outcome, e.failures), r.LoginDelay)

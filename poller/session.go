@@ -163,6 +163,9 @@ func (s *session) setBudget(caps pop3.Capabilities) {
 	if s.st.Messages > 0 {
 		s.budget = min(s.budget, s.st.Messages)
 	}
+	if s.st.Probe {
+		s.budget = min(s.budget, probeMessages)
+	}
 	s.window, s.mostWindow = min(firstWindow, s.m.Window), s.m.Window
 	switch {
 	case s.st.Window == 1:
@@ -171,6 +174,10 @@ func (s *session) setBudget(caps pop3.Capabilities) {
 		s.window = min(s.st.Window, s.m.Window)
 	}
 }
+
+// probeMessages is how many messages a session handles that finds out whether
+// the archive seals again.
+const probeMessages = 16
 
 // firstWindow is how many RETRs are outstanding in a mailbox's first session,
 // and by how many the window grows.

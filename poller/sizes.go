@@ -43,7 +43,9 @@ type measure struct {
 	listed, announced int64 // by LIST, by the answer to RETR; -1 if unknown
 }
 
-func (m measure) exact() bool { return m.octets == m.listed || m.octets == m.listed+2 }
+func (m measure) exact() bool {
+	return m.listed >= 0 && (m.octets == m.listed || m.octets == m.listed+2)
+}
 
 func (m measure) linefeeds() bool {
 	short := m.octets - m.lines

@@ -17,9 +17,10 @@ const stateVersion = 1
 
 // Bounds of a state.
 const (
-	maxRows    = 1000 // rows with a record; beyond, those with the fewest failures are forgotten
-	maxReports = 8    // events not yet reported; beyond, the oldest is dropped and logged
-	maxFates   = 2000 // rows of those events; beyond, an event is kept without its rows
+	maxState   = 512 << 10 // octets as stored; the values of some stores end at 1 MiB
+	maxRows    = 1000      // rows with a record; beyond, those with the fewest failures are forgotten
+	maxReports = 8         // events not yet reported; beyond, the oldest is dropped and logged
+	maxFates   = 2000      // rows of those events; beyond, an event is kept without its rows
 )
 
 // A state is what the Store keeps of a mailbox.
@@ -38,6 +39,10 @@ type state struct {
 	// each break: some servers announce PIPELINING and drop what comes early.
 	Breaks int `json:"breaks,omitempty"`
 	Calm   int `json:"calm,omitempty"`
+	// Probe says that the archive was in trouble when the last session had mail
+	// for it: the next one brings a few messages only, which are fetched in vain
+	// if it still is.
+	Probe bool `json:"probe,omitempty"`
 
 	Sizes sizes `json:"sizes"`
 
@@ -56,7 +61,7 @@ type trouble string
 
 const (
 	poison   trouble = "poison"   // RETR answered -ERR
-	deferred trouble = "deferred" // RETR answered -ERR in a run that looked like a quota
+	deferred trouble = "deferred" // RETR answered -ERR in a run that looked like a quota, or the archive had no room
 	short    trouble = "short"    // fewer octets than announced
 	oversize trouble = "oversize" // more octets than Mailbox.MaxMessage
 	cut      trouble = "cut"      // the session broke off in it
@@ -108,11 +113,16 @@ type row struct {
 
 // due reports whether the row may be fetched at now, in the given session.
 func (r *row) due(now time.Time, session int) bool {
-	return !now.Before(r.Next) && session >= r.SkipUntil
+	return !ahead(r.Next, now) && session >= r.SkipUntil
 }
 
 // held reports whether the row's deletion has failed too often to be tried.
-func (r *row) held(now time.Time) bool { return now.Before(r.Hold) }
+func (r *row) held(now time.Time) bool { return ahead(r.Hold, now) }
+
+// ahead reports whether t lies before us. No wait is longer than a week: a time
+// beyond that was reckoned by a clock that was wrong, and must not hold a
+// message for years.
+func ahead(t, now time.Time) bool { return now.Before(t) && t.Sub(now) <= week }
 
 // parseState reads a state; a fresh one and false if data is not one.
 func parseState(data []byte) (*state, bool) {
@@ -142,12 +152,48 @@ func (st *state) repair() {
 	}
 }
 
-// encode returns the state as it is stored.
+// encode returns the state as it is stored, in at most maxState octets: a store
+// that refused it would keep none of it. What goes first are the fates in events
+// not yet reported, then those events, then the records with the fewest failures.
 func (st *state) encode() ([]byte, error) {
+	for {
+		data, err := st.marshal()
+		if err != nil || len(data) <= maxState || !st.shrink() {
+			return data, err
+		}
+	}
+}
+
+// shrink gives something up and reports whether there was anything to give.
+func (st *state) shrink() bool {
+	for i := range st.Reports {
+		if st.Reports[i].Rows != nil {
+			st.Reports[i].Rows = nil
+			return true
+		}
+	}
+	switch {
+	case len(st.Reports) > 0:
+		st.Reports = st.Reports[1:]
+	case len(st.Rows) > 0:
+		st.sortRows()
+		st.Rows = st.Rows[:len(st.Rows)/2]
+	default:
+		return false
+	}
+	return true
+}
+
+// sortRows puts the records with the most failures first.
+func (st *state) sortRows() {
+	slices.SortStableFunc(st.Rows, func(a, b row) int {
+		return cmp.Compare(b.Tries+b.Commits, a.Tries+a.Commits)
+	})
+}
+
+func (st *state) marshal() ([]byte, error) {
 	if extra := len(st.Rows) - maxRows; extra > 0 {
-		slices.SortStableFunc(st.Rows, func(a, b row) int {
-			return cmp.Compare(b.Tries+b.Commits, a.Tries+a.Commits)
-		})
+		st.sortRows()
 		st.Rows = st.Rows[:maxRows]
 	}
 	return json.Marshal(st)

@@ -72,7 +72,7 @@ func (r DrainResult) Failed() int {
 type DrainedMailbox struct {
 	Name     string        `json:"name"`
 	Sessions int           `json:"sessions"`
-	Listed   int           `json:"listed"` // messages on the server in the last listing
+	Listed   int           `json:"listed"` // messages on the server when the round began
 	Fetched  int           `json:"fetched"`
 	Sealed   int           `json:"sealed"`
 	Deleted  int           `json:"deleted"`
