@@ -269,7 +269,7 @@ func (p *dateParser) word(tok string) bool {
 			return low != day
 		}
 	}
-	if i := strings.IndexByte(low, '-'); i < 0 && p.timed && !p.zoned && len(low) == 1 {
+	if found := strings.Contains(low, "-"); !found && p.timed && !p.zoned && len(low) == 1 {
 		p.zoned = true // military: RFC 5322 section 4.3 says to read it as -0000
 		return true
 	}

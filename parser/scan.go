@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -185,10 +186,5 @@ func (s *scanner) loose(n *node, off, end int64) {
 }
 
 func (s *scanner) outerHas(token string) bool {
-	for _, t := range s.stack[:len(s.stack)-1] {
-		if t == token {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.stack[:len(s.stack)-1], token)
 }

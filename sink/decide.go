@@ -77,7 +77,7 @@ func (s *Sink) decide(ctx context.Context, batch []*item) (*plan, error) {
 		return nil, err
 	}
 	for _, it := range batch {
-		v := verdict{item: it}
+		var v verdict
 		if it.event == nil {
 			standing := standings[0]
 			standings = standings[1:]

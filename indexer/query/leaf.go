@@ -17,7 +17,7 @@ func (p *parser) leaf(field string) (Node, error) {
 	}
 	if pre, ok := n.(Prefix); ok && field == "mailbox" {
 		p.warn(at, "mailbox: takes a whole name, so the asterisk was passed over")
-		n = Word{pre.Text}
+		n = Word(pre)
 	}
 	if field != "" {
 		n = Field{Name: field, Node: n}

@@ -70,15 +70,17 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.ledger, err = ledger.Open(files, a.ledgerOptions(p.number)); err != nil {
-		return err
-	}
-	a.life.onStop("ledger", func(context.Context) error { return p.ledger.Close() })
-	p.source = p.ledger
 	if p.catalog, err = catalog.Open(a.dir.catalog(p.number), catalog.Options{Partition: p.number, Identity: a.dir.Identity.Archive, Logger: a.log}); err != nil {
 		return err
 	}
 	a.life.onStop("catalog", func(context.Context) error { return p.catalog.Close() })
+	o := a.ledgerOptions(p.number)
+	o.Known = p.catalog.Cursor() // what a view has seen was durable: recovery must not cut it
+	if p.ledger, err = ledger.Open(files, o); err != nil {
+		return err
+	}
+	a.life.onStop("ledger", func(context.Context) error { return p.ledger.Close() })
+	p.source = p.ledger
 	if p.sink, err = sink.New(sink.Options{
 		Log: p.ledger, Catalog: p.catalog, Partition: p.number, MaxMessage: int64(a.cfg.Message.MaxSize), Logger: a.log,
 		Observe: func(b sink.Batch) { a.metrics.Sealed(b.Messages+b.References, b.Octets) },

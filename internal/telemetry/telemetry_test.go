@@ -30,12 +30,12 @@ func TestLogger(t *testing.T) {
 		log.Warn("W")
 		log.Error("E")
 		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-		got := ""
+		var got strings.Builder
 		for _, line := range lines {
-			got += messageOf(t, tc.format, line)
+			got.WriteString(messageOf(t, tc.format, line))
 		}
-		if got != tc.want {
-			t.Errorf("%s %s: %q, want %q", tc.format, tc.level, got, tc.want)
+		if got.String() != tc.want {
+			t.Errorf("%s %s: %q, want %q", tc.format, tc.level, got.String(), tc.want)
 		}
 	}
 	for _, bad := range [][2]string{{"text", ""}, {"text", "INFO"}, {"xml", "info"}, {"", "info"}} {
