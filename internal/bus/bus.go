@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -106,7 +107,7 @@ type Bus struct {
 
 	receipts *receipts
 	repair   time.Duration // see receiptRepair; shorter in tests
-	big      chan struct{} // one slot for each large transfer under way
+	big      atomic.Int64  // large transfers under way
 
 	// life ends when Close begins. It bounds the goroutines of the Bus, all of
 	// which are counted by wg; mu orders their start before the wait.
@@ -117,10 +118,6 @@ type Bus struct {
 
 	restored chan struct{} // capacity 1: the connection came back
 }
-
-// bigTransfers bounds the large transfers that are under way at once, and with
-// them the memory of chunks in flight.
-const bigTransfers = 4
 
 // Start connects to the external server, or starts the embedded one, and makes
 // the streams. ctx bounds the start only.
@@ -134,7 +131,7 @@ func Start(ctx context.Context, o Options) (*Bus, error) {
 		return nil, err
 	}
 	b := &Bus{opt: o, log: o.Logger, closed: make(chan struct{}), repair: receiptRepair,
-		big: make(chan struct{}, bigTransfers), restored: make(chan struct{}, 1)}
+		restored: make(chan struct{}, 1)}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := b.start(ctx); err != nil {
 		return nil, errors.Join(err, b.Close(context.WithoutCancel(ctx)))

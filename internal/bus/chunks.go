@@ -14,8 +14,19 @@ import (
 )
 
 // chunkWindow bounds the chunks of one transfer that wait for the server's
-// acknowledgement, and with chunkSize its memory: 4 MiB.
-const chunkWindow = 8
+// acknowledgement, and with chunkSize its memory: 4 MiB. The transfers of a
+// process share chunksInFlight; each has at least one chunk on its way, so that
+// none waits for another.
+const (
+	chunkWindow    = 8
+	chunksInFlight = 32
+)
+
+// chunkWindow is how many chunks a transfer may have in flight, as many transfers
+// as there are.
+func (b *Bus) chunkWindow() int {
+	return min(max(chunksInFlight/int(max(b.big.Load(), 1)), 1), chunkWindow)
+}
 
 // A chunkWriter cuts a stream into chunks of chunkSize octets, the last one
 // shorter, and publishes them as big.<id>.0, big.<id>.1 and so on.
@@ -45,7 +56,7 @@ func (w *chunkWriter) write(ctx context.Context, p []byte) error {
 }
 
 func (w *chunkWriter) flush(ctx context.Context) error {
-	if len(w.flight) == chunkWindow {
+	for len(w.flight) >= w.bus.chunkWindow() {
 		if err := w.await(ctx); err != nil {
 			return err
 		}

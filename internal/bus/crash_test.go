@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -8,7 +9,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/mailkeep/mailkeep/internal/bus"
 	"github.com/mailkeep/mailkeep/internal/bus/bustest"
 )
 
@@ -127,5 +131,16 @@ func TestSupervisorRestartsABrokenServer(t *testing.T) {
 	}
 	if _, err := kept.Receipt(within(t)); err != nil {
 		t.Errorf("what was acknowledged before: %v", err)
+	}
+}
+
+// A process may be stopped while its server cannot be started again.
+func TestStopWhileTheServerIsDown(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // just when the supervisor looks
+			defer cancel()
+			bus.SuperviseNothing(ctx)
+		})
 	}
 }

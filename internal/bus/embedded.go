@@ -111,6 +111,9 @@ func ready(ns *server.Server) error {
 
 // sick returns why a server is not healthy; nil if it is.
 func sick(ns *server.Server) error {
+	if ns == nil {
+		return mail.Errorf(mail.Temporary, "the embedded NATS server does not run")
+	}
 	h := ns.Healthz(&server.HealthzOptions{})
 	if h.Status == "ok" {
 		return nil
@@ -148,6 +151,9 @@ func (e *embedded) supervise(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if ctx.Err() != nil {
+			return // a restart that was given up leaves no server to be asked
 		}
 		err := e.check()
 		if err != nil && failed {

@@ -51,8 +51,8 @@ func (b *Bus) Begin(ctx context.Context, mailbox string) (*Transfer, error) {
 }
 
 // Write takes the next raw bytes. It keeps them up to Options.Inline; beyond it
-// sends chunks, waiting for one of the slots for large transfers first and for
-// the server when a few chunks are in flight. Errors: mail.NoSpace when BIG is
+// sends chunks, and waits for the server when a few of them are in flight. It
+// never waits for another transfer, whose POP3 server may be slow. Errors: mail.NoSpace when BIG is
 // full, mail.Temporary; an error is final.
 func (t *Transfer) Write(p []byte) (int, error) {
 	if t.done {
@@ -83,13 +83,10 @@ func (t *Transfer) take(p []byte) error {
 
 // enlarge turns the transfer into one of chunks.
 func (t *Transfer) enlarge() error {
-	select {
-	case t.bus.big <- struct{}{}:
-	case <-t.ctx.Done():
-		return fmt.Errorf("wait for a slot of large transfers: %w", context.Cause(t.ctx))
-	case <-t.bus.life.Done():
+	if t.bus.life.Err() != nil {
 		return errClosed
 	}
+	t.bus.big.Add(1)
 	t.chunks = &chunkWriter{bus: t.bus, id: t.id}
 	head := t.inline
 	t.inline = nil
@@ -153,10 +150,10 @@ func (t *Transfer) send(ctx context.Context, d *mail.Delivery) error {
 	}
 }
 
-// finish ends the transfer and gives its slot back.
+// finish ends the transfer.
 func (t *Transfer) finish() {
 	if !t.done && t.chunks != nil {
-		<-t.bus.big
+		t.bus.big.Add(-1)
 	}
 	t.done, t.inline = true, nil
 }
