@@ -28,11 +28,20 @@ type measurement struct {
 	peak int64 // most resident memory, in octets
 }
 
-// measure runs a process, which must succeed. Its memory is read from /proc
-// while it runs: what wait4 tells includes the memory of the parent, which exec
-// replaced. Unless it is nil, tick is called every few
-// milliseconds.
-func measure(t testing.TB, cmd *exec.Cmd, tick func()) (m measurement) {
+// measure runs a process, which must succeed.
+func measure(t testing.TB, cmd *exec.Cmd, tick func()) measurement {
+	t.Helper()
+	m, err := tryMeasure(t, cmd, tick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// tryMeasure runs a process. Its memory is read from /proc while it runs: what
+// wait4 tells includes the memory of the parent, which exec replaced. Unless it
+// is nil, tick is called every few milliseconds.
+func tryMeasure(t testing.TB, cmd *exec.Cmd, tick func()) (m measurement, err error) {
 	t.Helper()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -49,9 +58,9 @@ func measure(t testing.TB, cmd *exec.Cmd, tick func()) (m measurement) {
 		case err := <-ended:
 			m.wall = time.Since(began)
 			if err != nil {
-				t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, tail(out.String()))
+				err = fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, tail(out.String()))
 			}
-			return m
+			return m, err
 		case <-ticks.C:
 			m.peak = max(m.peak, highWater(cmd.Process.Pid))
 			if tick != nil {

@@ -27,7 +27,7 @@ import (
 //
 // One iteration is one round: each contender in turn, on mailboxes refilled for
 // it, the order shifted by one from round to round. Set -benchtime 3x for three
-// rounds. MAILKEEP_BENCH_MESSAGES is the number of messages in each of the two
+// rounds. BENCH_MESSAGES is the number of messages in each of the two
 // mailboxes; 1000 if it is not set.
 func BenchmarkLine(b *testing.B) {
 	l := newLine(b)
@@ -70,10 +70,10 @@ type line struct {
 
 func newLine(b *testing.B) *line {
 	count := 1000
-	if s := os.Getenv("MAILKEEP_BENCH_MESSAGES"); s != "" {
+	if s := os.Getenv("BENCH_MESSAGES"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
-			b.Fatalf("MAILKEEP_BENCH_MESSAGES is no number of messages: %q", s)
+			b.Fatalf("BENCH_MESSAGES is no number of messages: %q", s)
 		}
 		count = n
 	}
@@ -189,27 +189,39 @@ func (m measurement) then(n measurement) measurement {
 	return measurement{m.wall + n.wall, max(m.peak, n.peak)}
 }
 
-// getmail delivers to a Maildir. It refuses to do so as root.
+// getmail delivers to a Maildir. It refuses to do so as root. Now and then it
+// misses the end of a process that it started, waits for it until its timeout,
+// and ends: it is then started again, as cron would, until all is delivered.
 func (l *line) getmail(b *testing.B) {
 	l.prepare(b)
 	dir := b.TempDir()
 	maildir := makeMaildir(b, dir)
 	args := []string{"-q", "-g", dir}
 	for _, box := range l.mail.Boxes {
-		writeConf(b, dir, box, fmt.Sprintf("[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = %s\nusername = %s\npassword = %s\n[destination]\ntype = Maildir\npath = %s/\n[options]\ndelete = true\nread_all = true\nverbose = 0\ndelivered_to = false\nreceived = false\n",
+		writeConf(b, dir, box, fmt.Sprintf("[retriever]\ntype = SimplePOP3Retriever\nserver = 127.0.0.1\nport = %s\nusername = %s\npassword = %s\ntimeout = 3\n[destination]\ntype = Maildir\npath = %s/\n[options]\ndelete = true\nread_all = true\nverbose = 0\ndelivered_to = false\nreceived = false\n",
 			port(l.server.POP3), box, lab.Password, maildir))
 		args = append(args, "-r", box)
 	}
-	cmd := exec.Command("getmail", args...)
-	cmd.Env = append(os.Environ(), "HOME="+dir)
+	var credential *syscall.Credential
 	if os.Getuid() == 0 {
 		const nobody = 65534
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 		if err := giveAway(dir, nobody); err != nil {
 			b.Fatal(err)
 		}
 	}
-	l.record(getmail, measure(b, cmd, nil))
+	var m measurement
+	for range 50 {
+		cmd := exec.Command("getmail", args...)
+		cmd.Env = append(os.Environ(), "HOME="+dir)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+		run, err := tryMeasure(b, cmd, nil)
+		m = m.then(run)
+		if err == nil {
+			break
+		}
+	}
+	l.record(getmail, m)
 	l.mustBeIn(b, getmail, maildir)
 }
 
@@ -247,11 +259,12 @@ func writeConf(b *testing.B, dir, name, content string) string {
 	return file
 }
 
-// mustBeIn fails unless all mail went from the server to the Maildir.
+// mustBeIn fails unless all mail went from the server to the Maildir; what was
+// delivered by an attempt that failed may be there twice.
 func (l *line) mustBeIn(b *testing.B, name, maildir string) {
 	l.mustBeEmpty(b, name)
 	files, err := os.ReadDir(filepath.Join(maildir, "new"))
-	if err != nil || len(files) != l.mail.Count {
+	if err != nil || len(files) < l.mail.Count {
 		b.Fatalf("%s: %d of %d messages delivered: %v", name, len(files), l.mail.Count, err)
 	}
 }

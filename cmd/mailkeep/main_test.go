@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 // profiled is main; where the environment names a directory, it leaves a CPU
 // profile of each process there.
 func profiled() {
-	dir := os.Getenv("MAILKEEP_TEST_PROFILES")
+	dir := os.Getenv("TEST_PROFILES")
 	if dir == "" {
 		main()
 	}
