@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mailkeep/mailkeep/configs"
@@ -48,7 +50,7 @@ func checkNames(c *configs.Config, names []string) error {
 }
 
 func (a *App) drainOnce(ctx context.Context, names []string) (DrainResult, error) {
-	results, err := a.poller.Once(ctx, names...)
+	results, err := a.pollOnce(ctx, names)
 	out := DrainResult{Mailboxes: make([]DrainedMailbox, len(results))}
 	for i, r := range results {
 		out.Mailboxes[i] = drained(r)
@@ -56,7 +58,66 @@ func (a *App) drainOnce(ctx context.Context, names []string) (DrainResult, error
 	if err != nil {
 		return out, err
 	}
+	if err := a.drainQueue(ctx); err != nil {
+		return out, err
+	}
 	return out, a.catchUp(ctx)
+}
+
+// drainWait bounds how long drainQueue waits: a ledger that cannot be written
+// leaves in the queue what the next process takes from it.
+const drainWait = 10 * time.Second
+
+// drainQueue waits until the owner of the ledger has taken everything from the
+// queue, the events of the sessions included: nobody waits for their receipts,
+// but an index that ends before them has not covered the whole ledger.
+func (a *App) drainQueue(ctx context.Context) error {
+	if !a.has(RoleArchive) {
+		return nil
+	}
+	limit := time.NewTimer(drainWait)
+	defer limit.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		d, err := a.bus.Depth(ctx)
+		if err != nil || d.Messages == 0 {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			a.log.WarnContext(ctx, "the queue is not empty yet", slog.Uint64("messages", d.Messages))
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-a.life.fatal:
+			return a.life.fatalErr
+		}
+	}
+}
+
+// pollOnce ends early if a part of this process fails for good: nothing would
+// be sealed any more.
+func (a *App) pollOnce(ctx context.Context, names []string) ([]poller.Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel(nil)
+	watch.Go(func() {
+		select {
+		case <-a.life.fatal:
+			cancel(a.life.fatalErr)
+		case <-ctx.Done():
+		}
+	})
+	results, err := a.poller.Once(ctx, names...)
+	select {
+	case <-a.life.fatal:
+		return results, a.life.fatalErr
+	default:
+		return results, err
+	}
 }
 
 func drained(r poller.Result) DrainedMailbox {

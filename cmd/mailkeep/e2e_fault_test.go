@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mailkeep/mailkeep/internal/lab"
+)
+
+// A fault is what strace does to the system calls of a process. It counts them
+// for each thread, so that "the second fdatasync fails" may happen once for
+// several threads: more faults than are named, never fewer.
+type fault struct {
+	on   []string // names below the archive; none: every file
+	call string   // of the system call
+	does string   // error=EIO, signal=KILL
+	when string   // 1, 2, 3+; which call of a thread
+	says string   // what the log must tell then; empty if the process dies
+}
+
+const (
+	firstSegment = "ledger/0000/0000000000000000.seg.open"
+	firstCopy    = "ledger/0000/0000000000000000.seg.recover"
+	ledgerFiles  = "ledger/0000" // the directory: its fsync, and what is linked or removed in it
+)
+
+func (f fault) kills() bool { return strings.HasPrefix(f.does, "signal=KILL") }
+
+func (f fault) String() string {
+	name := fmt.Sprintf("%s:%s:when=%s", f.call, f.does, f.when)
+	if len(f.on) > 0 {
+		name += ":" + strings.ReplaceAll(f.on[0], "/", "!")
+	}
+	return name
+}
+
+// strace returns a command that runs cmd with the fault. What was done to it is
+// written to trace.
+func (f fault) strace(t testing.TB, s *site, cmd *exec.Cmd, trace string) *exec.Cmd {
+	t.Helper()
+	bin, err := exec.LookPath("strace")
+	if err != nil {
+		t.Fatalf("strace is not installed: run `make servers` as root on Debian, or install it: %v", err)
+	}
+	args := []string{bin, "-f", "-qqq", "-o", trace, "-e", "signal=none", "-e", "trace=" + f.call, "-e", fmt.Sprintf("inject=%s:%s:when=%s", f.call, f.does, f.when)}
+	if !f.kills() {
+		args = append(args, "--seccomp-bpf") // faster, but strace then loses the signals that it is to send
+	}
+	for _, name := range f.on {
+		args = append(args, "-P", filepath.Join(s.archive(), name))
+	}
+	self := filepath.Join(s.dir, "mailkeep") // the name that it goes by
+	if err := os.Symlink(cmd.Path, self); err != nil && !errors.Is(err, fs.ErrExist) {
+		t.Fatal(err)
+	}
+	args = append(args, self)
+	return &exec.Cmd{Path: bin, Args: append(args, cmd.Args[1:]...), Env: cmd.Env}
+}
+
+// suffer drains once with the fault and returns the exit status, what was
+// logged, and how often the fault struck. A process that does not end is a
+// failure.
+func (s *site) suffer(f fault) (status int, log string, struck int) {
+	s.t.Helper()
+	trace := filepath.Join(s.dir, "trace")
+	cmd := f.strace(s.t, s, s.command("drain", "--once"), trace)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		s.t.Fatal(err)
+	}
+	b, err := os.ReadFile(trace)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	struck = bytes.Count(b, []byte("(INJECTED)"))
+	if f.kills() && cmd.ProcessState.ExitCode() == -1 { // strace dies as what it traces
+		struck = 1
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), struck
+}
+
+// onServer returns the digests of the messages that lie in a mailbox.
+func onServer(t testing.TB, d *lab.Dovecot, box string) map[[32]byte]bool {
+	t.Helper()
+	left := map[[32]byte]bool{}
+	err := filepath.WalkDir(filepath.Join(d.Dir, "mail", box), func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(strings.SplitN(e.Name(), ":", 2)[0], ".lab") {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		left[sha256.Sum256(b)] = true
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left
+}
+
+// promised expects that each message is sealed or still on the server.
+func (s *site) promised(d *lab.Dovecot, box string, want map[[32]byte]int) {
+	s.t.Helper()
+	got := map[[32]byte]int{}
+	if _, err := os.Stat(filepath.Join(s.archive(), ledgerFiles)); err == nil {
+		got = s.sealed()[box]
+	}
+	left := onServer(s.t, d, box)
+	for digest := range want {
+		if got[digest] == 0 && !left[digest] {
+			s.t.Fatalf("message %x is neither sealed nor on the server", digest)
+		}
+	}
+}
+
+// ordeal drains a mailbox once for each fault, and then without any: nothing is
+// lost, nothing is twice, every error is told. It returns how often the faults
+// struck.
+func ordeal(t *testing.T, d *lab.Dovecot, box string, faults ...fault) (struck int) {
+	t.Helper()
+	s := newSite(t, d, []string{box}, "")
+	config, err := os.ReadFile(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = bytes.Replace(config, []byte("archive: {"), []byte("archive: {segment_size: 1MiB, "), 1)
+	if err := os.WriteFile(s.config, config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]map[[32]byte]int{box: fill(t, d, box)}
+	for _, f := range faults {
+		status, log, n := s.suffer(f)
+		struck += n
+		t.Logf("%v struck %d times; status %d, %d messages left", f, n, status, d.Count(t, box))
+		switch {
+		case status < 0 && !f.kills():
+			t.Errorf("the process died:\n%s", tail(log))
+		case n > 0 && !strings.Contains(log, f.says):
+			t.Errorf("the log does not say %q:\n%s", f.says, tail(log))
+		case status == 0 && d.Count(t, box) > 0:
+			t.Errorf("the process returned success with %d messages left:\n%s", d.Count(t, box), tail(log))
+		case status > 0 && d.Count(t, box) == 0 && !strings.Contains(log, "error:"):
+			t.Errorf("status %d without an error:\n%s", status, tail(log))
+		}
+		s.promised(d, box, want[box])
+		if t.Failed() {
+			t.Logf("the log:\n%s", tail(log))
+		}
+	}
+	s.run(0, "drain", "--once")
+	if n := d.Count(t, box); n > 0 {
+		t.Errorf("%d messages left", n)
+	}
+	s.judge(want)
+	s.run(0, "verify")
+	if a := s.search("subject:ordeal", 1); int(a.Total) != len(want[box]) || !a.Coverage.Complete {
+		t.Errorf("%d of %d messages are found; coverage %+v", a.Total, len(want[box]), a.Coverage)
+	}
+	return struck
+}
+
+// fill delivers small messages, and two that are larger than a segment.
+func fill(t testing.TB, d *lab.Dovecot, box string) map[[32]byte]int {
+	want := map[[32]byte]int{}
+	for n := range 12 {
+		size := 2000 * n
+		if n == 3 || n == 9 {
+			size = 1200 << 10
+		}
+		raw := fmt.Appendf(nil, "From: a@example.org\r\nSubject: ordeal %d of %s\r\n\r\n%s\r\n", n, box, noise(n, size))
+		d.Deliver(t, box, raw)
+		want[sha256.Sum256(raw)]++
+	}
+	return want
+}
+
+// boxNames returns n names of mailboxes.
+func boxNames(n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf("box%03d", i)
+	}
+	return out
+}
+
+const (
+	saysEIO    = "input/output error"
+	saysENOSPC = "no space left on device"
+)
+
+// TestFaults makes system calls on the ledger's files fail, or kills the process
+// in the middle of them.
+func TestFaults(t *testing.T) {
+	segment, dir := []string{firstSegment}, []string{ledgerFiles}
+	cases := [][]fault{
+		{{segment, "fdatasync", "error=EIO", "1", saysEIO}},
+		{{segment, "fdatasync", "error=EIO", "2", saysEIO}},
+		{{segment, "write", "error=EIO", "1", saysEIO}},
+		{{segment, "write", "error=ENOSPC", "2+", saysENOSPC}},
+		{{dir, "linkat", "error=EIO", "1", saysEIO}},
+		{{dir, "fsync", "error=EIO", "1", saysEIO}},
+		{{segment, "fdatasync", "signal=KILL", "1", ""}},
+		{{segment, "write", "signal=KILL", "1", ""}, {[]string{firstCopy}, "write", "signal=KILL", "1", ""}},
+		{{dir, "linkat", "signal=KILL", "1", ""}, {[]string{firstCopy}, "fdatasync", "error=EIO", "1", saysEIO}},
+	}
+	boxes := boxNames(len(cases))
+	d := lab.StartDovecot(t, boxes...)
+	for i, faults := range cases {
+		t.Run(faults[0].String(), func(t *testing.T) {
+			if ordeal(t, d, boxes[i], faults...) == 0 {
+				t.Error("the fault did not happen: the test tests nothing")
+			}
+		})
+	}
+}
