@@ -92,6 +92,9 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 	}
 	a.health.Add(fmt.Sprintf("ledger %d", p.number), p.sink.Healthy)
 	a.life.work(ctx, "sink", p.sink.Run)
+	// The services end with their steps and not with ctx: the sessions in flight,
+	// here and in other processes, still ask while this one stops.
+	ctx = context.WithoutCancel(ctx)
 	stop, err := a.bus.ServeLookup(ctx, p.number, p.sink.Lookup)
 	if err != nil {
 		return err
