@@ -22,6 +22,10 @@ touches nothing else.`,
   mailkeep demo --dir ./demo --keep-running`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Watch = func() (app.Console, func()) {
+				g := p.startProgress()
+				return g.console(), g.stop
+			}
 			o.ShowDrain = renderDrain
 			o.ShowVerify = renderVerify
 			o.ShowHits = func(w io.Writer, a mail.SearchAnswer) error { return renderAnswer(w, a, p.style()) }

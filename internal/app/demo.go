@@ -138,6 +138,14 @@ func (d *demo) close() error {
 
 func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format, args...) } //nolint:errcheck // a lost line is no fault of the demo
 
+// watch returns the console of one step.
+func (d *demo) watch() (Console, func()) {
+	if d.Watch == nil {
+		return d.console, func() {}
+	}
+	return d.Watch()
+}
+
 func (d *demo) tour(ctx context.Context) error {
 	var messages, octets int
 	for _, b := range d.boxes {
@@ -157,7 +165,9 @@ func (d *demo) tour(ctx context.Context) error {
 
 func (d *demo) drain(ctx context.Context) error {
 	d.say("1. Drain: fetch, seal in the archive, and only then delete on the server.\n\n")
-	r, err := DrainOnce(ctx, d.config, nil, d.console)
+	console, done := d.watch()
+	r, err := DrainOnce(ctx, d.config, nil, console)
+	done()
 	if err != nil {
 		return err
 	}
@@ -207,7 +217,9 @@ func (d *demo) search(ctx context.Context) (err error) {
 
 func (d *demo) verify(ctx context.Context) error {
 	d.say("\n3. Verify: every byte of the archive against its hashes, catalog and index against the ledger.\n\n")
-	r, err := Verify(ctx, d.config, d.console)
+	console, done := d.watch()
+	r, err := Verify(ctx, d.config, console)
+	done()
 	if err != nil {
 		return err
 	}

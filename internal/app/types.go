@@ -172,6 +172,9 @@ type Finding struct {
 type DemoOptions struct {
 	Dir         string // where its archive is made; empty: a temporary directory, removed at the end
 	KeepRunning bool   // go on draining and answering after the tour, until the context ends
+	// Watch returns a console that shows the progress of one step, and how to end
+	// the showing before the result is printed. Nil: no progress is shown.
+	Watch func() (console Console, done func())
 	// The commands lend their ways of showing results.
 	ShowDrain  func(io.Writer, DrainResult) error
 	ShowHits   func(io.Writer, mail.SearchAnswer) error
