@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -52,10 +53,14 @@ func TestDemoTour(t *testing.T) {
 
 // A tour that is interrupted says so and leaves nothing behind.
 func TestDemoIsInterrupted(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
 	ctx, cancel := context.WithCancel(t.Context())
 	o := DemoOptions{ShowDrain: func(io.Writer, DrainResult) error { cancel(); return ctx.Err() }}
 	if err := Demo(ctx, o, io.Discard, Console{Logs: t.Output()}); err == nil {
 		t.Error("no error")
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
