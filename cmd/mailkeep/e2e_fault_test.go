@@ -185,42 +185,75 @@ func fill(t testing.TB, d *lab.Dovecot, box string) map[[32]byte]int {
 	return want
 }
 
-// boxNames returns n names of mailboxes.
-func boxNames(n int) []string {
-	out := make([]string, n)
-	for i := range out {
-		out[i] = fmt.Sprintf("box%03d", i)
-	}
-	return out
-}
-
 const (
 	saysEIO    = "input/output error"
 	saysENOSPC = "no space left on device"
 )
 
+// ordeals goes through the cases, each of which must happen.
+func ordeals(t *testing.T, cases [][]fault) {
+	d := lab.StartDovecot(t, "anna")
+	for _, faults := range cases {
+		t.Run(faults[0].String(), func(t *testing.T) {
+			if ordeal(t, d, "anna", faults...) == 0 {
+				t.Error("the fault did not happen: the test tests nothing")
+			}
+		})
+	}
+}
+
 // TestFaults makes system calls on the ledger's files fail, or kills the process
 // in the middle of them.
 func TestFaults(t *testing.T) {
 	segment, dir := []string{firstSegment}, []string{ledgerFiles}
-	cases := [][]fault{
+	ordeals(t, [][]fault{
 		{{segment, "fdatasync", "error=EIO", "1", saysEIO}},
-		{{segment, "fdatasync", "error=EIO", "2", saysEIO}},
 		{{segment, "write", "error=EIO", "1", saysEIO}},
 		{{segment, "write", "error=ENOSPC", "2+", saysENOSPC}},
 		{{dir, "linkat", "error=EIO", "1", saysEIO}},
-		{{dir, "fsync", "error=EIO", "1", saysEIO}},
-		{{segment, "fdatasync", "signal=KILL", "1", ""}},
-		{{segment, "write", "signal=KILL", "1", ""}, {[]string{firstCopy}, "write", "signal=KILL", "1", ""}},
+		{{segment, "write", "signal=KILL", "1", ""}},
 		{{dir, "linkat", "signal=KILL", "1", ""}, {[]string{firstCopy}, "fdatasync", "error=EIO", "1", saysEIO}},
+	})
+}
+
+// TestFaultsOfViews makes system calls on what can be made anew fail: the
+// archive is unharmed, and the next process puts the rest right.
+func TestFaultsOfViews(t *testing.T) {
+	const raw, index = "nats/jetstream/$G/streams/RAW/", "index/0000/bleve/store/"
+	var zaps []string
+	for n := range 40 {
+		zaps = append(zaps, fmt.Sprintf("%s%012x.zap", index, n))
 	}
-	boxes := boxNames(len(cases))
-	d := lab.StartDovecot(t, boxes...)
-	for i, faults := range cases {
-		t.Run(faults[0].String(), func(t *testing.T) {
-			if ordeal(t, d, boxes[i], faults...) == 0 {
-				t.Error("the fault did not happen: the test tests nothing")
+	ordeals(t, [][]fault{
+		{{[]string{"catalog/0000.bolt"}, "fdatasync", "error=EIO", "1", saysEIO}},
+		{{[]string{index + "root.bolt"}, "fdatasync", "error=EIO", "2", saysEIO}},
+		{{zaps, "fsync", "error=EIO", "1", saysEIO}},
+		{{[]string{raw + "msgs/1.blk"}, "write,pwrite64", "error=ENOSPC", "1", saysENOSPC}},
+	})
+}
+
+// everyFault reports whether the tests go through every call, which takes some
+// minutes: `make crash` sets it.
+func everyFault() bool { return os.Getenv("MAILKEEP_FAULTS") == "all" }
+
+// TestFaultsEverywhere kills the process at the n-th call of each kind, and lets
+// the n-th on the ledger's files fail, for every n that there is.
+func TestFaultsEverywhere(t *testing.T) {
+	if !everyFault() {
+		t.Skip("set MAILKEEP_FAULTS=all (make crash) to go through every system call")
+	}
+	const most = 60 // calls of one thread
+	d := lab.StartDovecot(t, "anna")
+	for _, call := range []string{"fdatasync", "fsync", "write", "pwrite64", "linkat", "renameat", "unlinkat", "ftruncate"} {
+		for _, f := range []fault{
+			{nil, call, "signal=KILL", "", ""},
+			{[]string{ledgerFiles, firstSegment, firstCopy}, call, "error=EIO", "", saysEIO},
+			{[]string{ledgerFiles, firstSegment, firstCopy}, call, "error=ENOSPC", "", saysENOSPC},
+		} {
+			for n, struck := 1, 1; n < most && struck > 0; n++ {
+				f.when = fmt.Sprint(n)
+				t.Run(f.String(), func(t *testing.T) { struck = ordeal(t, d, "anna", f) })
 			}
-		})
+		}
 	}
 }
