@@ -92,7 +92,7 @@ func (d *decoder) scan(dst io.Writer, p []byte) (n int, done bool) {
 				return i + 1, true
 			}
 			d.write(dst, []byte{'\r'})
-			d.state, d.cr = inLine, true
+			d.state, d.cr = inLine, false // no LF follows, so the CR is not asked for
 		case inLine:
 			i += d.line(p[i:])
 		}

@@ -90,6 +90,24 @@ func TestDecoderRoundTrips(t *testing.T) {
 	}
 }
 
+// TestDecoderUnstuffed reads what a sender that stuffs dots never sends: one dot
+// is taken off, and only CR LF . CR LF is an end.
+func TestDecoderUnstuffed(t *testing.T) {
+	for wire, want := range map[string]string{
+		".\nb\r\n.\r\n":     "\nb\r\n",
+		".\r\r\n.\r\n":      "\r\r\n",
+		".\rb\r\n.\r\n":     "\rb\r\n",
+		".a\r\n.\r\n":       "a\r\n",
+		"a\r\n.\n\r\n.\r\n": "a\r\n\n\r\n",
+	} {
+		for _, r := range []io.Reader{strings.NewReader(wire), iotest.OneByteReader(strings.NewReader(wire))} {
+			if got, _, err := decode(r, 16, false, 0); err != nil || string(got) != want {
+				t.Errorf("%q: %q, %v", wire, got, err)
+			}
+		}
+	}
+}
+
 func TestDecoderLFOnly(t *testing.T) {
 	for wire, want := range map[string]string{
 		".\n":                  "",

@@ -171,6 +171,11 @@ func TestNoWarrantNoDelete(t *testing.T) {
 				t.Errorf("%s: %v, %v", name, res, err)
 			}
 		}
+		takes2, err := fetch(t, tx2, 1, windows[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		warrants(t, tx2, takes2) // for the same number
 		if _, err := tx2.Delete(t.Context(), []pop3.Warrant{w}); !errors.Is(err, pop3.ErrNoWarrant) {
 			t.Errorf("of another transaction: %v", err)
 		}

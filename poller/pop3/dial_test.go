@@ -157,9 +157,34 @@ func TestRow07STLSMissing(t *testing.T) {
 				if r.sent("USER") != 0 {
 					t.Error("USER was sent in the clear")
 				}
+				if name == "not announced" && r.sent("STLS") != 0 {
+					t.Error("asked for what is not there")
+				}
 			})
 		})
 	}
+}
+
+// TestSTLSForgetsCapabilities: what was announced without protection may have
+// been written by anybody.
+func TestSTLSForgetsCapabilities(t *testing.T) {
+	a := newAuthority(t)
+	bubble(t, func(t *testing.T, r *rig) {
+		r.d.Security, r.d.TLS = pop3.STLS, a.client()
+		r.srv.TLSConfig = a.server("pop.example.org", later)
+		asked := 0
+		r.hooks(pop3test.Hooks{OnCommand: func(c pop3test.Command) *pop3test.Action {
+			if c.Verb == "CAPA" {
+				if asked++; asked > 1 {
+					return &pop3test.Action{Raw: "-ERR not now\r\n"}
+				}
+			}
+			return nil
+		}})
+		if c := r.login().Capabilities(); c.Known || c.Pipelining {
+			t.Errorf("%+v", c)
+		}
+	})
 }
 
 func TestRow08OctetsBehindSTLS(t *testing.T) {

@@ -2,13 +2,14 @@ package pop3_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -451,55 +452,79 @@ func TestRow82_BothSidesWrite(t *testing.T) {
 }
 
 func TestWindowIsKept(t *testing.T) {
-	var most int
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		for range 60 {
-			r.box.Messages = append(r.box.Messages, pop3test.Message{Raw: []byte("x\r\n")})
-		}
-		got := 0
-		r.hooks(pop3test.Hooks{OnCommand: func(c pop3test.Command) *pop3test.Action {
-			if c.Verb == "RETR" {
-				most = max(most, c.Ordinal-4-got)
-				got = c.Ordinal - 4
+	for _, c := range []struct {
+		window      pop3.Window // of messages that are listed with 100 octets
+		least, most int         // the NOOP comes along
+	}{
+		{pop3.Window{Count: 10}, 8, 11}, {pop3.Window{Count: 10, Octets: 550}, 4, 6}, {pop3.Window{Count: 10, Octets: 50}, 1, 2},
+		{pop3.Window{}, 1, 1}, {pop3.Window{Count: 1_000_000}, 150, 201},
+	} {
+		t.Run(fmt.Sprintf("%+v", c.window), func(t *testing.T) {
+			t.Parallel()
+			const count = 300
+			r := newRig(t)
+			for range count {
+				r.box.Messages = append(r.box.Messages, pop3test.Message{Raw: []byte("x\r\n")})
 			}
-			return nil
-		}})
-		counting := &pending{}
-		r.wrap = func(c net.Conn) net.Conn { return &pendingConn{c, counting} }
-		if _, err := fetch(t, r.login(), 60, pop3.Window{Count: 10}); err != nil {
-			t.Fatal(err)
-		}
-		if counting.most > 11 || counting.most < 8 { // the NOOP comes along
-			t.Errorf("%d commands outstanding", counting.most)
-		}
-	})
+			r.hooks(pop3test.Hooks{OnCommand: func(c pop3test.Command) *pop3test.Action {
+				if c.Verb != "RETR" {
+					return nil
+				}
+				return &pop3test.Action{Delay: 100 * time.Microsecond, Run: true} // so that answers come one by one
+			}})
+			r.overTCP()
+			watched := &watch{}
+			r.d.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				var d net.Dialer
+				var err error
+				watched.Conn, err = d.DialContext(ctx, network, addr)
+				return watched, err
+			}
+			tx := r.login()
+			watched.answers.Store(0)
+			takes, err := fetch(t, tx, count, c.window)
+			if err != nil || len(takes) != count {
+				t.Fatalf("%d, %v", len(takes), err)
+			}
+			if watched.most > c.most || watched.mostLate < c.least {
+				t.Errorf("%d commands outstanding, %d in the middle", watched.most, watched.mostLate)
+			}
+		})
+	}
 }
 
-// pending counts commands read by the server and answers it has finished.
-type pending struct{ commands, answers, most int }
-
-type pendingConn struct {
+// A watch counts, on the client's side, the commands sent that have no answer.
+type watch struct {
 	net.Conn
-	p *pending
+	answers                  atomic.Int64
+	commands, most, mostLate int
 }
 
-func (c *pendingConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.p.commands += bytes.Count(b[:n], []byte("RETR ")) + bytes.Count(b[:n], []byte("NOOP"))
-	c.p.most = max(c.p.most, c.p.commands-c.p.answers)
-	return n, err
-}
-
-func (c *pendingConn) Write(b []byte) (int, error) {
-	c.p.answers += bytes.Count(b, []byte("\r\n.\r\n"))
+func (c *watch) Write(b []byte) (int, error) {
+	if bytes.HasPrefix(b, []byte("RETR")) || bytes.HasPrefix(b, []byte("NOOP")) {
+		c.commands += bytes.Count(b, []byte("\n"))
+		n := c.commands - int(c.answers.Load())
+		c.most = max(c.most, n)
+		if c.commands > 150 {
+			c.mostLate = max(c.mostLate, n)
+		}
+	}
 	return c.Conn.Write(b)
+}
+
+func (c *watch) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.answers.Add(int64(bytes.Count(b[:n], []byte("\r\n.\r\n"))))
+	return n, err
 }
 
 func TestGotStops(t *testing.T) {
 	enough := errors.New("enough")
 	for _, w := range windows {
-		for _, discard := range []int64{0, 10} {
+		for _, discard := range []int64{0, 10, 14, 20} { // bodies have 14 octets
+			if discard > 10 && w.Count < 8 {
+				continue // no two bodies are outstanding
+			}
 			bubble(t, func(t *testing.T, r *rig) {
 				r.d.Limits.Discard = discard
 				tx := r.login()
@@ -585,6 +610,13 @@ func TestTop(t *testing.T) {
 		r.hooks(on(map[string]string{"TOP": "-ERR what\r\n"}))
 		_, err := r.login().Top(t.Context(), 1)
 		wantError(t, err, pop3.Message, pop3.ErrUnsupported)
+	}, raw)
+	bubble(t, func(t *testing.T, r *rig) { // slow, but it keeps coming
+		r.hooks(pop3test.Hooks{Segment: 8})
+		r.wrap = func(c net.Conn) net.Conn { return slow{c} }
+		if _, err := r.login().Top(t.Context(), 1); err != nil {
+			t.Error(err)
+		}
 	}, raw)
 	bubble(t, func(t *testing.T, r *rig) {
 		r.d.Limits.Header = 100
