@@ -40,6 +40,7 @@ type partition struct {
 // A source is a ledger to those who follow and read it.
 type source interface {
 	Size() uint64
+	Usage() (segments int, octets int64, err error)
 	Wait(ctx context.Context, size uint64) error
 	Records(ctx context.Context, from uint64) iter.Seq2[mail.Record, error]
 	Raw(ctx context.Context, id mail.ID) (mail.Raw, error)

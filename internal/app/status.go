@@ -81,6 +81,10 @@ func reportStatus(c *configs.Config, parts []*partition) (StatusReport, error) {
 		if p.index != nil {
 			ps.Index = p.index.Position()
 		}
+		var err error
+		if ps.Segments, ps.Octets, err = p.source.Usage(); err != nil {
+			return r, err
+		}
 		r.Partitions = append(r.Partitions, ps)
 		boxes, err := p.catalog.Mailboxes()
 		if err != nil {
