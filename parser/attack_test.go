@@ -10,9 +10,9 @@ import (
 	"github.com/mailkeep/mailkeep/parser"
 )
 
-// attackBound is what any of the attacks may take; they take a tenth of it on
+// attackBound is what any of the attacks may take; they take a small part of it on
 // an idle machine. go-message and others need more than 15 s for most.
-const attackBound = 3 * time.Second
+const attackBound = 10 * slowdown * time.Second
 
 func repeatf(n int, format string) string {
 	var sb strings.Builder

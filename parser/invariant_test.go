@@ -125,7 +125,7 @@ func checkPart(b []byte, p mail.Part) error {
 
 // timeBound is what a message of the corpus or a mutant of one may take. It is
 // far above the norm, because the machine may be busy with other tests.
-const timeBound = 2 * time.Second
+const timeBound = 10 * slowdown * time.Second
 
 func checkTimed(b []byte, lim parser.Limits) error {
 	start := time.Now()

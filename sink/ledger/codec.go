@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -84,44 +85,54 @@ func storedBody(meta, raw []byte) []byte {
 // its SHA-256, and checks them against the commitments as far as the header
 // alone allows.
 func decodeBody(h *header, body []byte) (meta, raw []byte, err error) {
-	plain := body
+	meta, raw, _, err = decodeInto(nil, h, body)
+	return meta, raw, err
+}
+
+// decodeInto does so in the memory of buf, which it returns, grown if need be.
+func decodeInto(buf []byte, h *header, body []byte) (meta, raw, plain []byte, err error) {
+	inside := body
 	if h.codec == codecZstd {
-		if plain, err = inflate(body, int(h.plainLen)+2048); err != nil {
-			return nil, nil, err
+		if plain, err = inflate(slices.Grow(buf[:0], int(h.plainLen)+2048), body); err != nil {
+			return nil, nil, buf, err
 		}
+		inside = plain
 	}
-	if len(plain) < 4 {
-		return nil, nil, fmt.Errorf("body of %d octets holds no metadata", len(plain))
+	if len(inside) < 4 {
+		return nil, nil, plain, fmt.Errorf("body of %d octets holds no metadata", len(inside))
 	}
-	n := uint64(binary.BigEndian.Uint32(plain))
-	if n > maxMeta || uint64(len(plain)) != 4+n+h.plainLen {
-		return nil, nil, fmt.Errorf("body of %d octets is not %d of metadata and %d of content", len(plain), n, h.plainLen)
+	n := uint64(binary.BigEndian.Uint32(inside))
+	if n > maxMeta || uint64(len(inside)) != 4+n+h.plainLen {
+		return nil, nil, plain, fmt.Errorf("body of %d octets is not %d of metadata and %d of content", len(inside), n, h.plainLen)
 	}
-	meta, raw = plain[4:4+n], plain[4+n:]
+	meta, raw = inside[4:4+n], inside[4+n:]
 	if commitToMeta(meta) != h.metaCmt {
-		return nil, nil, errors.New("metadata does not match its commitment")
+		return nil, nil, plain, errors.New("metadata does not match its commitment")
 	}
-	return meta, raw, nil
+	return meta, raw, plain, nil
 }
 
 // checkContent compares the content of one record with the header's
 // commitment, where that is about this content: the last of several chunks
 // commits to the whole message, a reference to that of another record.
-func (h *header) checkContent(raw []byte) error {
+func (h *header) checkContent(raw []byte) error { return h.checkDigest(mail.DigestOf(raw)) }
+
+// checkDigest does so by the digest of the content.
+func (h *header) checkDigest(digest mail.Digest) error {
 	if h.typ == typeReference || h.typ == typeChunk && h.flags&flagLast != 0 {
 		return nil
 	}
-	if commitTo(mail.DigestOf(raw), uint64(len(raw))) != h.cmt {
+	if commitTo(digest, h.plainLen) != h.cmt {
 		return errors.New("content does not match its commitment")
 	}
 	return nil
 }
 
-// inflate decompresses a whole body; about says how long it will be.
-func inflate(body []byte, about int) ([]byte, error) {
+// inflate decompresses a whole body behind what is in buf.
+func inflate(buf, body []byte) ([]byte, error) {
 	d := decoders.Get().(*zstd.Decoder)
 	defer decoders.Put(d)
-	plain, err := d.DecodeAll(body, make([]byte, 0, about))
+	plain, err := d.DecodeAll(body, buf)
 	if err != nil {
 		return nil, fmt.Errorf("body does not decompress: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -156,9 +157,7 @@ func TestCrashInRecovery(t *testing.T) {
 
 func copyOf(in acked) acked {
 	out := acked{}
-	for id, raw := range in {
-		out[id] = raw
-	}
+	maps.Copy(out, in)
 	return out
 }
 

@@ -81,6 +81,7 @@ func Verify(ctx context.Context, fsys durable.FS, o VerifyOptions) (Report, erro
 	}
 	v := newVerifier(fsys, o, dir)
 	defer v.view.close()
+	defer v.ahead.close()
 	for _, name := range slices.Concat(dir.aside, dir.recover) {
 		v.find(name, 0, 0, FoundAside, errors.New("set aside by recovery"))
 	}
@@ -106,6 +107,7 @@ func Verify(ctx context.Context, fsys durable.FS, o VerifyOptions) (Report, erro
 type verifier struct {
 	opts   VerifyOptions
 	view   *view // finds the targets of references
+	ahead  *ahead
 	chain  chain
 	rooted bool // every leaf so far is in the tree
 	any    bool // the stream is still to be learned
@@ -141,7 +143,7 @@ type open struct {
 }
 
 func newVerifier(fsys durable.FS, o VerifyOptions, dir listing) *verifier {
-	v := &verifier{opts: o, rooted: true, any: o.Archive == [16]byte{}}
+	v := &verifier{opts: o, ahead: newAhead(), rooted: true, any: o.Archive == [16]byte{}}
 	v.view = newView(fsys, Options{Archive: o.Archive, Partition: o.Partition})
 	v.chain = newChain(v.view.stream)
 	segs := make([]segment, 0, len(dir.sealed)+1)
@@ -187,6 +189,7 @@ func (v *verifier) segment(ctx context.Context, seg segment) error {
 		return err
 	}
 	defer f.Close()
+	defer v.ahead.leave() // it reads from f
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -202,7 +205,7 @@ func (v *verifier) segment(ctx context.Context, seg segment) error {
 		if v.opts.Durable > 0 && v.chain.seq >= v.opts.Durable {
 			return nil
 		}
-		if err := v.frame(); err != nil {
+		if err := v.frame(ctx); err != nil {
 			return err
 		}
 		if v.opts.Progress != nil {
@@ -254,19 +257,17 @@ func (v *verifier) leave() {
 }
 
 // frame verifies the frame at off, or looks for the next good one.
-func (v *verifier) frame() error {
-	h, leaf, err := v.w.header(v.off)
-	if isReadError(err) {
-		return err
+func (v *verifier) frame(ctx context.Context) error {
+	e := v.ahead.at(ctx, v.f, v.size, v.off)
+	if isReadError(e.fault) {
+		return e.fault
 	}
-	if err == nil && v.off+int64(h.frameLen) > v.size {
-		err = errors.New("frame is cut short")
+	if e.fault != nil {
+		return v.bad(e.fault)
 	}
-	if err != nil {
-		return v.bad(err)
-	}
-	v.learn(&h)
-	if err := v.chain.check(&h); err != nil {
+	h := &e.head
+	v.learn(h)
+	if err := v.chain.check(h); err != nil {
 		v.here(FoundChain, err)
 		if h.stream != v.chain.stream || h.seq < v.chain.seq {
 			v.off += int64(h.frameLen)
@@ -278,17 +279,14 @@ func (v *verifier) frame() error {
 	if (h.typ == typeOpen) != (v.off == 0) {
 		v.here(FoundChain, errors.New("segment open record is not where the segment begins"))
 	}
-	body, err := v.w.body(v.off, &h)
-	if isReadError(err) {
-		return err
-	}
-	if err != nil {
-		v.here(FoundFrame, err)
-		v.spoil(&h)
+	if e.damage != nil {
+		v.here(FoundFrame, e.damage)
+		v.spoil(h)
 	} else {
-		v.record(&h, body)
+		v.record(e)
 	}
-	return v.advance(&h, leaf)
+	v.advance(e)
+	return nil
 }
 
 // spoil keeps a record that is damaged from being judged a second time.
@@ -308,19 +306,15 @@ func (v *verifier) learn(h *header) {
 }
 
 // advance goes behind a frame whose header is good.
-func (v *verifier) advance(h *header, leaf hash32) error {
-	b, err := v.w.read(v.off, int(h.frameLen))
-	if err != nil {
-		return err
-	}
-	v.sum.Write(b)
+func (v *verifier) advance(e *examined) {
+	h := &e.head
+	v.sum.Write(e.frame)
 	if h.typ != typeSeal {
 		v.offsets, v.seqs = append(v.offsets, uint64(v.off)), append(v.seqs, h.seq)
 	}
-	v.chain.add(h, leaf)
+	v.chain.add(h, e.leaf)
 	v.report.Records++
 	v.off += int64(h.frameLen)
-	return nil
 }
 
 // bad reports a frame whose header cannot be read and finds the next one.

@@ -12,13 +12,10 @@ import (
 )
 
 // record verifies what a good frame holds.
-func (v *verifier) record(h *header, body []byte) {
-	m, raw, err := decodeBody(h, body)
-	if err == nil {
-		err = h.checkContent(raw)
-	}
-	if err != nil {
-		v.here(FoundContent, err)
+func (v *verifier) record(e *examined) {
+	h := &e.head
+	if e.content != nil {
+		v.here(FoundContent, e.content)
 		v.spoil(h)
 		return
 	}
@@ -27,33 +24,33 @@ func (v *verifier) record(h *header, body []byte) {
 	}
 	switch h.typ {
 	case typeSeal:
-		v.seal(h, raw)
+		v.seal(h, e.raw)
 	case typeMessage:
-		v.message(h, m, raw)
+		v.message(e)
 	case typeChunk:
-		v.chunk(h, raw)
+		v.chunk(h, e.raw)
 	case typeReference:
-		v.reference(h, m)
+		v.reference(e)
 	case typeEvent:
-		if err := json.Unmarshal(raw, new(mail.Event)); err != nil {
+		if err := json.Unmarshal(e.raw, new(mail.Event)); err != nil {
 			v.here(FoundContent, err)
 		}
 	}
 }
 
 // message verifies a message, or begins the group of a large one.
-func (v *verifier) message(h *header, b, raw []byte) {
-	m, err := parseMeta(b)
-	if err != nil {
-		v.here(FoundContent, err)
+func (v *verifier) message(e *examined) {
+	h := &e.head
+	if e.metaErr != nil {
+		v.here(FoundContent, e.metaErr)
 		return
 	}
 	if h.flags&flagLast != 0 {
-		v.whole(m, mail.DigestOf(raw), uint64(len(raw)), h)
+		v.whole(e.meta, e.digest, uint64(len(e.raw)), h)
 		return
 	}
-	v.group = open{head: *h, off: v.off, sum: sha256.New(), size: uint64(len(raw)), meta: m, intact: true, any: true}
-	v.group.sum.Write(raw)
+	v.group = open{head: *h, off: v.off, sum: sha256.New(), size: uint64(len(e.raw)), meta: e.meta, intact: true, any: true}
+	v.group.sum.Write(e.raw)
 }
 
 func (v *verifier) whole(m meta, digest mail.Digest, size uint64, h *header) {
@@ -93,11 +90,11 @@ func (v *verifier) abandon() {
 }
 
 // reference verifies that the target is the message that the reference says.
-func (v *verifier) reference(h *header, b []byte) {
-	m, err := parseMeta(b)
+func (v *verifier) reference(e *examined) {
+	h, m := &e.head, e.meta
 	switch {
-	case err != nil:
-		v.here(FoundContent, err)
+	case e.metaErr != nil:
+		v.here(FoundContent, e.metaErr)
 		return
 	case commitTo(m.Digest, uint64(m.Size)) != h.cmt:
 		v.here(FoundContent, errors.New("digest does not match its commitment"))

@@ -1,0 +1,6 @@
+//go:build !race
+
+package parser_test
+
+// slowdown is 1 where nothing slows the code down; see race_test.go.
+const slowdown = 1

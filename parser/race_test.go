@@ -1,0 +1,7 @@
+//go:build race
+
+package parser_test
+
+// slowdown is how much longer everything may take under the race detector, on
+// a machine that has other work.
+const slowdown = 6

@@ -1,0 +1,223 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/mailkeep/mailkeep/internal/durable"
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// aheadOctets bounds what a verification reads ahead: frames as they are
+// stored, and what they decode to. The largest record takes about 25 MB.
+const aheadOctets = 48 << 20
+
+// aheadFrames bounds how many frames it reads ahead.
+const aheadFrames = 256
+
+// keepBuffer is the largest buffer that is kept for the next frame.
+const keepBuffer = 1 << 20
+
+// fastRoom is the free room in a buffer that zstd wants, of a frame whose length
+// it does not know, to decode by its assembly: a block, and some metadata.
+const fastRoom = 160 << 10
+
+// An ahead examines the frames of a segment before the verifier comes to them,
+// on all processors: hashing and decompressing is nearly all of the work. What
+// depends on the order of records stays with the verifier. Its methods are
+// called by one goroutine.
+type ahead struct {
+	room  *semaphore.Weighted
+	jobs  chan *examined
+	spare sync.Pool // of *examined
+	ended sync.WaitGroup
+
+	stream *stream   // the run of frames at hand; nil if there is none
+	last   *examined // what at returned last
+}
+
+// A stream is a run of frames that is examined from a place on.
+type stream struct {
+	f    durable.File
+	size int64
+	next int64 // where the verifier is due
+	out  chan *examined
+	stop context.CancelFunc
+}
+
+// An examined frame is one that was compared with all that its header says.
+type examined struct {
+	off   int64
+	head  header
+	leaf  hash32
+	fault error // of the header; nothing else is set then
+
+	frame   []byte // with its header
+	damage  error  // of the body, as it is stored
+	content error  // of what the body holds
+	plain   []byte // buffer of raw
+	raw     []byte
+	digest  mail.Digest // of raw
+	meta    meta        // of a message or reference
+	metaErr error
+
+	weight int64
+	done   chan struct{} // holds one token once it is examined
+}
+
+func newAhead() *ahead {
+	a := &ahead{room: semaphore.NewWeighted(aheadOctets), jobs: make(chan *examined)}
+	a.spare.New = func() any { return &examined{done: make(chan struct{}, 1)} }
+	for range runtime.GOMAXPROCS(0) {
+		a.ended.Go(func() {
+			for e := range a.jobs {
+				e.examine()
+				e.done <- struct{}{}
+			}
+		})
+	}
+	return a
+}
+
+// close ends the workers.
+func (a *ahead) close() {
+	a.leave()
+	close(a.jobs)
+	a.ended.Wait()
+}
+
+// leave gives up what was read ahead.
+func (a *ahead) leave() {
+	a.release(a.last)
+	a.last = nil
+	if a.stream == nil {
+		return
+	}
+	a.stream.stop()
+	for e := range a.stream.out {
+		<-e.done
+		a.release(e)
+	}
+	a.stream = nil
+}
+
+// at returns the frame at off of the file f, which has size octets. It is valid
+// until the next call. In order, frames cost little; elsewhere it begins anew.
+func (a *ahead) at(ctx context.Context, f durable.File, size, off int64) *examined {
+	a.release(a.last)
+	a.last = nil
+	if a.stream == nil || a.stream.f != f || a.stream.next != off {
+		a.leave()
+		ctx, stop := context.WithCancel(ctx)
+		a.stream = &stream{f: f, size: size, next: off, out: make(chan *examined, aheadFrames), stop: stop}
+		go a.read(ctx, a.stream, off)
+	}
+	e, ok := <-a.stream.out
+	if !ok {
+		a.stream.next = -1
+		err := ctx.Err()
+		if err == nil {
+			err = errors.New("nothing is to be read here")
+		}
+		return &examined{off: off, fault: &readError{err}}
+	}
+	<-e.done
+	a.stream.next = off + int64(e.head.frameLen)
+	a.last = e
+	return e
+}
+
+// read sends frames to the workers, and in order to the verifier, up to the
+// first whose header is not good, or the seal.
+func (a *ahead) read(ctx context.Context, s *stream, off int64) {
+	defer close(s.out)
+	w := newWindow(s.f)
+	for off < s.size {
+		e := a.spare.Get().(*examined)
+		e.load(w, off, s.size)
+		if err := a.room.Acquire(ctx, e.weight); err != nil {
+			return
+		}
+		last := e.fault != nil || e.head.typ == typeSeal
+		off += int64(e.head.frameLen)
+		select {
+		case s.out <- e:
+		case <-ctx.Done():
+			a.release(e)
+			return
+		}
+		select {
+		case a.jobs <- e:
+		case <-ctx.Done():
+			e.done <- struct{}{} // nobody will look at it
+			return
+		}
+		if last {
+			return
+		}
+	}
+}
+
+func (a *ahead) release(e *examined) {
+	if e == nil {
+		return
+	}
+	a.room.Release(e.weight)
+	if cap(e.frame) > keepBuffer {
+		e.frame = nil
+	}
+	if cap(e.plain) > keepBuffer {
+		e.plain = nil
+	}
+	a.spare.Put(e)
+}
+
+// load reads the frame at off.
+func (e *examined) load(w *window, off, size int64) {
+	*e = examined{off: off, frame: e.frame[:0], plain: e.plain[:0], done: e.done}
+	e.head, e.leaf, e.fault = w.header(off)
+	if e.fault == nil && off+int64(e.head.frameLen) > size {
+		e.fault = errors.New("frame is cut short")
+	}
+	if e.fault != nil {
+		return
+	}
+	b, err := w.read(off, int(e.head.frameLen))
+	if err != nil {
+		e.fault = &readError{err}
+		return
+	}
+	e.frame = append(e.frame, b...)
+	e.weight = int64(e.head.frameLen) + int64(e.head.plainLen)
+}
+
+// examine compares the body with the header.
+func (e *examined) examine() {
+	if e.fault != nil {
+		return
+	}
+	h, b := &e.head, e.frame[headerSize:]
+	if e.damage = h.checkBody(b); e.damage != nil {
+		return
+	}
+	var note []byte
+	if h.codec == codecZstd {
+		e.plain = slices.Grow(e.plain, int(h.plainLen)+fastRoom)
+	}
+	note, e.raw, e.plain, e.content = decodeInto(e.plain, h, b[:h.bodyLen])
+	if e.content != nil {
+		return
+	}
+	e.digest = mail.DigestOf(e.raw)
+	if e.content = h.checkDigest(e.digest); e.content != nil {
+		return
+	}
+	if h.typ == typeMessage || h.typ == typeReference {
+		e.meta, e.metaErr = parseMeta(note)
+	}
+}
