@@ -273,6 +273,15 @@ func TestCompletionOfMailboxes(t *testing.T) {
 	}
 }
 
+func TestSwitchesAreShownPlainly(t *testing.T) {
+	for _, command := range [][]string{{"--help"}, {"search", "--help"}, {"help", "show"}} {
+		status, out, _ := execute(t, application{}, command...)
+		if status != 0 || strings.Contains(out, "true|false") || !strings.Contains(out, "  -h, --help   ") {
+			t.Errorf("%v: %d\n%s", command, status, out)
+		}
+	}
+}
+
 func TestDemo(t *testing.T) {
 	a := application{Demo: func(_ context.Context, o app.DemoOptions, out io.Writer, _ app.Console) error {
 		return errors.Join(o.ShowDrain(out, app.DrainResult{}), o.ShowHits(out, answer()), o.ShowVerify(out, verified(false)))

@@ -57,8 +57,27 @@ Environment variables (MAILKEEP_...) and flags override it.
 	root.AddCommand(p.demo(), p.run(), p.drain(), p.search(), p.show(), p.verify(), p.status(),
 		p.reindex(), p.config(), p.health(), p.version())
 	root.InitDefaultCompletionCmd()
+	root.SetUsageFunc(plainSwitches(root.UsageFunc()))
 	p.prepare(root)
 	return root
+}
+
+// plainSwitches takes the library's "[=true|false]" off the flags that are
+// switches: everybody writes --json.
+func plainSwitches(usage func(*cobra.Command) error) func(*cobra.Command) error {
+	const values = "[=true|false]"
+	return func(cmd *cobra.Command) error {
+		var text strings.Builder
+		out := cmd.OutOrStderr()
+		cmd.SetOut(&text)
+		err := usage(cmd)
+		cmd.SetOut(out)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(out, strings.ReplaceAll(text.String(), values, strings.Repeat(" ", len(values))))
+		return err
+	}
 }
 
 // prepare makes each command that only groups others refuse arguments that name

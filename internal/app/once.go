@@ -44,9 +44,23 @@ func checkNames(c *configs.Config, names []string) error {
 	}
 	if len(unknown) > 0 {
 		return mail.WithHint(mail.Errorf(mail.NotFound, "no mailbox is configured by the name %s", strings.Join(unknown, ", ")),
-			"mailkeep config check lists the mailboxes")
+			"the configuration has %s", someNames(c.Mailboxes))
 	}
 	return nil
+}
+
+// someNames lists the mailboxes as far as fits a line or two.
+func someNames(all []configs.Mailbox) string {
+	const most = 10
+	var names []string
+	for _, m := range all[:min(len(all), most)] {
+		names = append(names, m.Name)
+	}
+	text := strings.Join(names, ", ")
+	if more := len(all) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 func (a *App) drainOnce(ctx context.Context, names []string) (DrainResult, error) {

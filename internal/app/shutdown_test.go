@@ -57,6 +57,20 @@ func TestArchiveAnswersWhileStopping(t *testing.T) {
 	}
 }
 
+func TestUnknownMailbox(t *testing.T) {
+	c := &configs.Config{}
+	for i := range 12 {
+		c.Mailboxes = append(c.Mailboxes, configs.Mailbox{Name: fmt.Sprint("m", i)})
+	}
+	err := checkNames(c, []string{"m3", "nobody", "nowhere"})
+	if mail.KindOf(err) != mail.NotFound || err.Error() != `no mailbox is configured by the name "nobody", "nowhere"` {
+		t.Errorf("%v", err)
+	}
+	if hint := mail.HintOf(err); hint != "the configuration has m0, m1, m2, m3, m4, m5, m6, m7, m8, m9 and 2 more" {
+		t.Errorf("hint: %s", hint)
+	}
+}
+
 // A part that fails for good ends a round that could seal nothing.
 func TestRoundEndsWithAFatalFailure(t *testing.T) {
 	a := openTestApp(t, t.Context())
