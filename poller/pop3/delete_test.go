@@ -225,7 +225,10 @@ func TestRow39_WarrantKnown(t *testing.T) {
 		"no header":      {func(_ *rig, _ *pop3.Row, _ *string, x *mail.Receipt) { x.Header = mail.Digest{} }, true},
 		"UIDL reused":    {func(r *rig, _ *pop3.Row, _ *string, _ *mail.Receipt) { r.box.Messages[0].Raw[3] = '2' }, true},
 		"no such number": {func(_ *rig, row *pop3.Row, _ *string, _ *mail.Receipt) { row.Number = 7 }, true},
-		"no TOP":         {func(r *rig, _ *pop3.Row, _ *string, _ *mail.Receipt) { r.srv.Caps = []string{"UIDL"} }, true},
+		"TOP refused": {func(r *rig, _ *pop3.Row, _ *string, _ *mail.Receipt) {
+			r.hooks(on(map[string]string{"TOP": "-ERR [SYS/TEMP] not now\r\n"}))
+		}, true},
+		"no TOP": {func(r *rig, _ *pop3.Row, _ *string, _ *mail.Receipt) { r.srv.Caps = []string{"UIDL"} }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, r *rig) {

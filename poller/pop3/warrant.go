@@ -2,7 +2,6 @@ package pop3
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -33,9 +32,8 @@ func (t *Transaction) WarrantFetched(mailbox string, r Retrieved, receipt mail.R
 // everything that can be seen of it without fetching it says that it is the
 // same: its unique-id, which may be reused, its size, and its header (TOP). The
 // caller knows that the unique-id occurs once in the listing, where row and uidl
-// are from. Any doubt is
-// ErrDoubt: fetch the message and ask for WarrantFetched. Other errors are those
-// of the session.
+// are from. Any doubt is ErrDoubt: fetch the message and ask for WarrantFetched.
+// Other errors are those of the session.
 func (t *Transaction) WarrantKnown(ctx context.Context, mailbox string, row Row, uidl string, receipt mail.Receipt) (Warrant, error) {
 	doubt := func(format string, args ...any) (Warrant, error) {
 		return Warrant{}, fmt.Errorf("message %d: %w: %s", row.Number, ErrDoubt, fmt.Sprintf(format, args...))
@@ -56,10 +54,10 @@ func (t *Transaction) WarrantKnown(ctx context.Context, mailbox string, row Row,
 	}
 	header, err := t.Top(ctx, row.Number)
 	if err != nil {
-		if e, ok := errors.AsType[*Error](err); ok && e.Class == Message && t.c.dead == nil {
-			return doubt("%v", err)
+		if t.c.dead != nil || ctx.Err() != nil {
+			return Warrant{}, err
 		}
-		return Warrant{}, err
+		return doubt("%v", err) // refused; the session goes on
 	}
 	if header != receipt.Header {
 		return doubt("its header is not the one that was sealed")

@@ -191,3 +191,30 @@ func TestServeStops(t *testing.T) {
 		t.Errorf("Serve: %v", err)
 	}
 }
+
+// FuzzServer sends arbitrary octets to a server with and without a login: it
+// must not panic, must end when the client has gone, and must not delete without
+// QUIT.
+func FuzzServer(f *testing.F) {
+	for _, s := range []string{"CAPA\r\nQUIT\r\n", "DELE 1\r\n", "RETR 99999999999999999999\r\nTOP 1 -1\r\n", "\x00\xff\r\n\n\r\n", "LIST 0\r\nUIDL x\r\nSTLS\r\n"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, input string) {
+		s := newServer()
+		client, server := net.Pipe()
+		done := make(chan error, 1)
+		go func() { done <- s.ServeConn(t.Context(), server) }()
+		go io.Copy(io.Discard, client)
+		client.SetWriteDeadline(time.Now().Add(5 * time.Second))
+		io.WriteString(client, "USER ann\r\nPASS secret\r\n"+input)
+		client.Close()
+		<-done
+		quit := false
+		for _, c := range s.Commands() {
+			quit = quit || c.Verb == "QUIT"
+		}
+		if !quit && len(s.Deleted()) > 0 {
+			t.Errorf("%q deleted %v", input, s.Deleted())
+		}
+	})
+}
