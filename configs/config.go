@@ -89,7 +89,7 @@ type Poll struct {
 	// RETR commands sent ahead of their answers.
 	Window int `koanf:"window" default:"32"`
 	// Most messages of one session.
-	BatchMessages int `koanf:"batch_messages" default:"500"`
+	BatchMessages int `koanf:"batch_messages" default:"2000"`
 	// Most octets of one session.
 	BatchSize Size `koanf:"batch_size" default:"256MiB"`
 	// Longest download phase of one session.

@@ -49,7 +49,7 @@ type Mailbox struct {
 
 	Window        int           // RETRs outstanding; 32, at most 64
 	WindowOctets  int64         // their LIST octets; 16 MiB
-	BatchMessages int           // messages handled per session; 500, at most 10,000
+	BatchMessages int           // messages handled per session; 2,000, at most 10,000
 	BatchOctets   int64         // LIST octets fetched per session; 256 MiB
 	BatchTime     time.Duration // time budget of a session; 5 min
 	MaxMessage    int64         // octets of a message; larger ones stay on the server; 0 is 1 GiB
@@ -69,7 +69,7 @@ const (
 	DefaultWindow        = 32
 	MaxWindow            = 64
 	DefaultWindowOctets  = 16 << 20
-	DefaultBatchMessages = 500
+	DefaultBatchMessages = 2000
 	MaxBatchMessages     = 10_000
 	DefaultBatchOctets   = 256 << 20
 	DefaultBatchTime     = 5 * time.Minute
