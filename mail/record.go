@@ -85,8 +85,11 @@ type Drain struct {
 	Fetched int       `json:"fetched"`
 	Sealed  int       `json:"sealed"`  // receipts held, those of earlier sessions included
 	Deleted int       `json:"deleted"` // DELE answered +OK
-	Held    int       `json:"held"`    // left on the server on purpose: short, poison, oversize, undeletable
-	Quit    Quit      `json:"quit"`
+	// Quiet counts the sessions since the mailbox's report before this one that
+	// found nothing to do and left no report of their own.
+	Quiet int  `json:"quiet,omitempty"`
+	Held  int  `json:"held"` // left on the server on purpose: short, poison, oversize, undeletable
+	Quit  Quit `json:"quit"`
 	// Outcome is "ok", or the class of the error that ended the session.
 	Outcome string `json:"outcome"`
 	Error   string `json:"error,omitempty"`

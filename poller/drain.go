@@ -255,9 +255,13 @@ func (s *session) learn(err error) {
 	}
 }
 
-// tell leaves the session's event in the ledger, or keeps it for later.
+// tell leaves the session's event in the ledger, or keeps it for later. A session
+// that has nothing to tell leaves none (see quietSpan).
 func (s *session) tell(ctx context.Context) {
 	s.report.Held = s.plan.held + s.heldBack()
+	if s.st.Told.quiet(&s.report) {
+		return
+	}
 	s.report.Rows = s.rows()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()

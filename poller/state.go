@@ -52,8 +52,39 @@ type state struct {
 	Committed []byte `json:"committed,omitempty"`
 	Stuck     int    `json:"stuck,omitempty"`
 
+	// Told is the last report that the ledger has, as far as quiet sessions are
+	// compared with it.
+	Told told `json:"told,omitzero"`
+
 	Rows    []row        `json:"rows,omitempty"`
 	Reports []mail.Drain `json:"reports,omitempty"`
+}
+
+// A told is what a report said, and how many sessions since had nothing to add.
+type told struct {
+	At     time.Time `json:"at,omitzero"`
+	Listed int       `json:"listed,omitempty"`
+	Held   int       `json:"held,omitempty"`
+	Quiet  int       `json:"quiet,omitempty"`
+}
+
+// quietSpan is how long sessions without anything to tell leave no report. A
+// ledger keeps its records for years; a mailbox that is polled every few minutes
+// must not fill it with nothing.
+const quietSpan = time.Hour
+
+// quiet reports whether r says nothing that the last report did not say, and
+// counts it then; else r becomes the last report and tells of those counted.
+func (t *told) quiet(r *mail.Drain) bool {
+	silent := r.Outcome == string(OutcomeOK) && r.Fetched == 0 && r.Deleted == 0 && r.Listed == t.Listed && r.Held == t.Held
+	age := r.Ended.Sub(t.At)
+	if silent && !t.At.IsZero() && age >= 0 && age < quietSpan {
+		t.Quiet++
+		return true
+	}
+	r.Quiet = t.Quiet
+	*t = told{At: r.Ended, Listed: r.Listed, Held: r.Held}
+	return false
 }
 
 // A trouble is why a row has a record.
