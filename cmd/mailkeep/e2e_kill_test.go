@@ -58,7 +58,7 @@ func newFeeder(d *lab.Dovecot, boxes []string) *feeder {
 func (f *feeder) deliver(t testing.TB, n int) {
 	for range n {
 		f.n++
-		raw := []byte(fmt.Sprintf("From: feeder@example.org\r\nSubject: number %d\r\nMessage-ID: <%d@feeder>\r\n\r\nThe word nummer%d stands here.\r\n", f.n, f.n, f.n))
+		raw := fmt.Appendf(nil, "From: feeder@example.org\r\nSubject: number %d\r\nMessage-ID: <%d@feeder>\r\n\r\nThe word nummer%d stands here.\r\n", f.n, f.n, f.n)
 		if f.n%25 == 0 { // now and then a larger one, beyond what the queue carries inline
 			raw = append(raw, crlf(f.mix.Message(f.n, 99))...)
 			for len(raw) < 1<<21 {
@@ -243,8 +243,40 @@ func massacre(t *testing.T, processes []victim, n int, longest time.Duration) {
 	}
 }
 
+// A forgetful victim loses files each time that it dies.
+type forgetful struct {
+	victim
+	forget func()
+}
+
+func (f forgetful) kill() {
+	f.victim.kill()
+	f.forget()
+}
+
 // TestKillOneProcess kills the whole product while its mailboxes are filled.
 func TestKillOneProcess(t *testing.T) {
+	killOneProcess(t, kills(t), nil)
+}
+
+// TestKillAndLoseTransport does so and deletes the store of the embedded queue
+// each time.
+func TestKillAndLoseTransport(t *testing.T) {
+	killOneProcess(t, (kills(t)+1)/2, func(archive string, _ int) []string { return []string{filepath.Join(archive, "nats")} })
+}
+
+// TestKillAndLoseViews does so and deletes the catalog, the index or both.
+func TestKillAndLoseViews(t *testing.T) {
+	killOneProcess(t, (kills(t)+1)/2, func(archive string, n int) []string {
+		views := []string{filepath.Join(archive, "catalog"), filepath.Join(archive, "index")}
+		return [][]string{views[:1], views[1:], views}[n%3]
+	})
+}
+
+// killOneProcess kills the product n times. After the i-th time it deletes what
+// lose names.
+func killOneProcess(t *testing.T, n int, lose func(archive string, i int) []string) {
+	t.Helper()
 	boxes := []string{"anna", "bela", "carl"}
 	d := lab.StartDovecot(t, boxes...)
 	s := newSite(t, d, boxes, "poll: {interval: 1s}\n")
@@ -255,7 +287,13 @@ func TestKillOneProcess(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { f.run(ctx, t) })
 	p := &mortal{t: t, start: func() *exec.Cmd { return logTo(t, s.command("run"), filepath.Join(s.dir, "run.log")) }}
-	massacre(t, []victim{p}, kills(t), 3*time.Second)
+	deaths := 0
+	massacre(t, []victim{forgetful{p, func() {
+		deaths++
+		if lose != nil {
+			remove(t, lose(s.archive(), deaths)...)
+		}
+	}}}, n, 3*time.Second)
 	stop()
 	wg.Wait()
 	await(t, "the mailboxes are empty", 3*time.Minute, func() bool { return f.left(t) == 0 })
@@ -264,6 +302,14 @@ func TestKillOneProcess(t *testing.T) {
 		t.Errorf("the process ended %d times by itself", n)
 	}
 	s.settled(f)
+}
+
+func remove(t *testing.T, names ...string) {
+	for _, name := range names {
+		if err := os.RemoveAll(name); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // settled expects an archive at rest that holds what was fed, exactly once, and
@@ -296,6 +342,17 @@ func (n natsServer) spawn() {
 // TestKillRoles kills pollers, archive, index and nats-server, each a process
 // of its own.
 func TestKillRoles(t *testing.T) {
+	killRoles(t, kills(t), false)
+}
+
+// TestKillRolesAndLoseTransport does so with a nats-server that loses its store
+// when it is killed, under the processes that use it.
+func TestKillRolesAndLoseTransport(t *testing.T) {
+	killRoles(t, (kills(t)+1)/2, true)
+}
+
+func killRoles(t *testing.T, n int, lose bool) {
+	t.Helper()
 	boxes := []string{"anna", "bela", "carl"}
 	d := lab.StartDovecot(t, boxes...)
 	queue := bustest.SpawnServer(t)
@@ -313,10 +370,17 @@ func TestKillRoles(t *testing.T) {
 	}
 	roles := []*mortal{role("archive", "archive"), role("index", "index"), role("poller-1", "poller"), role("poller-2", "poller")}
 	processes := []victim{natsServer{queue}}
+	if lose {
+		processes[0] = forgetful{processes[0], func() { remove(t, queue.Dir) }}
+	}
 	for _, r := range roles {
 		processes = append(processes, r)
 	}
-	massacre(t, processes, kills(t), 3*time.Second)
+	massacre(t, processes, n, 3*time.Second)
+	if lose { // once at least
+		processes[0].kill()
+		processes[0].spawn()
+	}
 	stop()
 	wg.Wait()
 	await(t, "the mailboxes are empty", 4*time.Minute, func() bool { return f.left(t) == 0 })
