@@ -21,6 +21,7 @@ type Progress struct {
 	Phase   Phase
 	Listed  int   // messages in the listing
 	Planned int   // of them, those that this session handles
+	Left    int   // and those for which it has no budget
 	Fetched int   // confirmed and handed over
 	Sealed  int   // receipts held
 	Deleted int   // DELE answered +OK

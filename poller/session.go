@@ -28,6 +28,7 @@ type session struct {
 	consuming   bool // the server may delete what was merely retrieved
 
 	plan       plan
+	unplanned  int              // plan.left before anything was fetched
 	byNumber   map[int]*message // the messages of plan
 	pending    *receipts
 	window     int // RETRs outstanding; grows up to mostWindow
@@ -89,7 +90,7 @@ func (s *session) progress() {
 	}
 	s.d.Observer.Progress(Progress{
 		Mailbox: s.m.Name, Session: s.report.Session, Phase: s.phase, Listed: s.report.Listed,
-		Planned: len(s.plan.known) + len(s.plan.fetch), Fetched: s.report.Fetched,
+		Planned: len(s.plan.known) + len(s.plan.fetch), Left: s.unplanned, Fetched: s.report.Fetched,
 		Sealed: s.report.Sealed, Deleted: s.report.Deleted, Octets: s.octets,
 	})
 }
@@ -260,7 +261,9 @@ func (s *session) list(ctx context.Context) error {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "messages are listed again although QUIT was acknowledged",
 			slog.Int("back", s.back), slog.Int("gone", s.gone), slog.Int("times", s.st.Stuck))
 	}
-	return s.makePlan(ctx, listing)
+	err = s.makePlan(ctx, listing)
+	s.unplanned = s.plan.left
+	return err
 }
 
 // readListing returns what LIST and UIDL agree on.

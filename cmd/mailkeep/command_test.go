@@ -191,6 +191,25 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// What an interrupted round has done is told all the same.
+func TestDrainInterrupted(t *testing.T) {
+	a := application{DrainOnce: func(context.Context, *configs.Config, []string, app.Console) (app.DrainResult, error) {
+		return app.DrainResult{Mailboxes: []app.DrainedMailbox{{Name: "office", Outcome: "ok", Sealed: 123}}}, context.Canceled
+	}}
+	for _, args := range [][]string{{"drain"}, {"drain", "--json"}} {
+		status, out, stderr := execute(t, a, args...)
+		if status != 130 || !strings.Contains(out, "123") || !strings.Contains(stderr, "interrupted") {
+			t.Errorf("%v: status %d, %s, %s", args, status, out, stderr)
+		}
+	}
+	a.DrainOnce = func(context.Context, *configs.Config, []string, app.Console) (app.DrainResult, error) {
+		return app.DrainResult{}, context.Canceled
+	}
+	if status, out, _ := execute(t, a, "drain"); status != 130 || out != "" {
+		t.Errorf("before it began: status %d, %s", status, out)
+	}
+}
+
 func TestVerifyStatus(t *testing.T) {
 	for _, damaged := range []bool{false, true} {
 		a := application{Verify: func(context.Context, *configs.Config, app.Console) (app.VerifyReport, error) {

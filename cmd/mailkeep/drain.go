@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -47,16 +48,16 @@ func (p *program) runDrain(cmd *cobra.Command, names []string, asJSON bool) erro
 	progress := p.startProgress()
 	result, err := p.app.DrainOnce(cmd.Context(), c, names, progress.console())
 	progress.stop()
-	if err != nil {
+	if err != nil && len(result.Mailboxes) == 0 {
 		return err
 	}
+	// A round that was interrupted has done something too.
+	render := renderDrain
 	if asJSON {
-		err = printJSON(p.stdout, result)
-	} else {
-		err = renderDrain(p.stdout, result)
+		render = func(w io.Writer, r app.DrainResult) error { return printJSON(w, r) }
 	}
-	if err != nil {
-		return err
+	if failed := render(p.stdout, result); failed != nil || err != nil {
+		return cmp.Or(err, failed)
 	}
 	return drainError(result)
 }

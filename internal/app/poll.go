@@ -34,7 +34,7 @@ func (a *App) openPoller() error {
 		Store:     busStore{a.bus},
 
 		MaxSessions: a.cfg.Poll.MaxSessions, PerHost: a.cfg.Poll.PerHost, LoginsPerMinute: a.cfg.Poll.LoginsPerMinute,
-		StopGrace: time.Duration(a.cfg.Poll.StopGrace), Logger: a.log, Observer: drainProgress{a.console}, Worker: a.worker,
+		StopGrace: time.Duration(a.cfg.Poll.StopGrace), Logger: a.log, Observer: newDrainProgress(a.console), Worker: a.worker,
 	})
 	if err != nil {
 		return err
@@ -144,17 +144,4 @@ func (b busStore) Load(ctx context.Context, mailbox string) ([]byte, uint64, err
 
 func (b busStore) Save(ctx context.Context, mailbox string, data []byte, rev uint64) (uint64, error) {
 	return b.bus.SaveState(ctx, mailbox, data, rev)
-}
-
-// drainProgress tells the console how far a session has come.
-type drainProgress struct{ console Console }
-
-func (d drainProgress) Progress(p poller.Progress) {
-	if d.console.Progress == nil {
-		return
-	}
-	d.console.Progress(Progress{
-		Phase: PhaseDrain, Subject: p.Mailbox, Done: int64(p.Sealed), Total: int64(p.Planned),
-		Octets: p.Octets, Finished: p.Phase == poller.PhaseDone,
-	})
 }
