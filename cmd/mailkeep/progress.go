@@ -21,10 +21,10 @@ const (
 	maxBars = 12
 )
 
-// A progress shows how far work has come: bars on a terminal, elsewhere a line
-// per subject every few seconds. The application only leaves the newest state;
-// one goroutine, which stop waits for, does the writing, so that a slow terminal
-// never holds up the work.
+// A progress shows how far work has come: bars on a terminal that can move its
+// cursor, elsewhere a line per subject every few seconds. The application only
+// leaves the newest state; one goroutine, which stop waits for, does the writing,
+// so that a slow terminal never holds up the work.
 type progress struct {
 	out   io.Writer
 	bars  *mpb.Progress // nil where out is no terminal
@@ -38,7 +38,7 @@ type progress struct {
 
 // startProgress returns a running progress on standard error.
 func (p *program) startProgress() *progress {
-	g := newProgress(p.stderr, isTerminal(p.stderr))
+	g := newProgress(p.stderr, isTerminal(p.stderr) && p.getenv("TERM") != "dumb")
 	g.start()
 	return g
 }
