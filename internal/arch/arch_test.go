@@ -31,7 +31,7 @@ var trees = []tree{
 	{"indexer", []string{"mail"}},
 	{"sink", []string{"mail", "internal/durable"}},
 	{"internal/app", []string{"mail", "configs", "poller", "parser", "indexer", "sink", "internal/bus", "internal/web", "internal/telemetry", "internal/durable"}},
-	{"internal/bus", []string{"mail"}},
+	{"internal/bus", []string{"mail", "internal/durable"}},
 	{"internal/web", []string{"mail"}},
 	{"internal/telemetry", []string{"mail"}},
 	{"internal/durable", []string{"mail"}}, // for the kinds of errors: in use, no space

@@ -77,6 +77,9 @@ func lockDir(dir string) (*os.File, error) {
 
 // launch starts a server on the store and waits until it stores.
 func (e *embedded) launch() error {
+	if err := setAside(e.opt.Dir, e.log); err != nil {
+		return err
+	}
 	ns, err := server.NewServer(&server.Options{
 		ServerName: "mailkeep", DontListen: true, NoSigs: true, NoLog: true, MaxPayload: maxPayload,
 		JetStream: true, StoreDir: e.opt.Dir, SyncInterval: 10 * time.Second,

@@ -189,6 +189,12 @@ func (a *archive) count() (sealed, seen int) {
 	return len(a.sealed), a.seen
 }
 
+func (a *archive) has(mailbox, uidl string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sealed[mailbox+"/"+uidl] != nil
+}
+
 func (a *archive) holds(t testing.TB, mailbox, uidl string, raw []byte) {
 	t.Helper()
 	a.mu.Lock()
