@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -489,4 +490,14 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "all goroutines end", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+// A start that is given up says so, and gives no advice.
+func TestStartIsGivenUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := bus.Start(ctx, embedded(t))
+	if !errors.Is(err, context.Canceled) || mail.HintOf(err) != "" {
+		t.Errorf("%v (hint %q)", err, mail.HintOf(err))
+	}
 }

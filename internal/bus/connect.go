@@ -38,6 +38,9 @@ func (b *Bus) connect(ctx context.Context) error {
 	}
 	if _, err := b.js.AccountInfo(ctx); err != nil {
 		err = classify(ctx, "ask for JetStream", err)
+		if ctx.Err() != nil {
+			return err
+		}
 		return mail.WithHint(err, "JetStream must be enabled on the server and for the account")
 	}
 	return nil
