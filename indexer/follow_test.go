@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -318,5 +319,47 @@ func TestTextIsCapped(t *testing.T) {
 	}
 	if got := find(t, x, l, "to:anna@example.org"); !slices.Equal(got, []uint64{1}) {
 		t.Errorf("the last of many addresses: %v", got)
+	}
+}
+
+// A sized ledger tells a size and nothing else.
+type sized struct {
+	Source
+	size func() uint64
+}
+
+func (s sized) Size() uint64 { return s.size() }
+
+func TestFollowerWaitsForAStillLedger(t *testing.T) {
+	t.Parallel()
+	began := func() func() time.Duration {
+		start := time.Now()
+		return func() time.Duration { return time.Since(start) }
+	}
+	for name, c := range map[string]struct {
+		growth, waits time.Duration // the ledger grows until growth has passed
+	}{
+		"still":       {0, 100 * time.Millisecond},
+		"burst":       {time.Second, 1100 * time.Millisecond},
+		"never still": {time.Hour, 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				elapsed := began()
+				o := Options{}
+				o.defaults()
+				p := pump{opts: &o, src: sized{size: func() uint64 { return uint64(min(elapsed(), c.growth)) }}}
+				p.settle(t.Context())
+				if got := elapsed(); got != c.waits {
+					t.Errorf("waited %v, want %v", got, c.waits)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				p.settle(ctx)
+				if got := elapsed(); got != c.waits {
+					t.Error("waited although the context had ended")
+				}
+			})
+		})
 	}
 }

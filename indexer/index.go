@@ -23,11 +23,15 @@ type Options struct {
 	Partition uint16
 	// Logger receives what operators should know; nil discards it.
 	Logger *slog.Logger
-	// BatchBytes is how much text a batch holds, in octets; 0 means 1 MiB.
-	// Peak memory is about a hundred times as much.
+	// BatchBytes is how much text a batch holds, in octets; 0 means 4 MiB.
 	BatchBytes int
-	// Linger is how long a batch waits to become full; 0 means 500 ms.
+	// Linger is how long a follower lets the ledger be still before it indexes
+	// what came, and a batch waits to become full; 0 means 100 ms.
 	Linger time.Duration
+	// Patience is how long a follower waits for a ledger that is not still; 0
+	// means 5 s. Large batches cost less, and those who fetch and seal have the
+	// machine for themselves meanwhile.
+	Patience time.Duration
 	// Now is the clock that durations in the log are taken from; nil means
 	// time.Now.
 	Now func() time.Time
@@ -38,10 +42,13 @@ func (o *Options) defaults() {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.BatchBytes <= 0 {
-		o.BatchBytes = 1 << 20
+		o.BatchBytes = 4 << 20
 	}
 	if o.Linger <= 0 {
-		o.Linger = 500 * time.Millisecond
+		o.Linger = 100 * time.Millisecond
+	}
+	if o.Patience <= 0 {
+		o.Patience = 5 * time.Second
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -16,10 +16,10 @@ const (
 	batchDocs  = 2000
 	jobsQueued = 256
 	// flightBatches is how many batches' worth of octets may be between the
-	// ledger and the commit: one being committed, one being collected, and
-	// what the workers have. A message counts as one batch at most: parsers
+	// ledger and the commit: one being committed, and one being collected or in
+	// the hands of the workers. A message counts as one batch at most: parsers
 	// hold a window of a large one only, and its text is capped.
-	flightBatches = 4
+	flightBatches = 2
 )
 
 // A pump moves records from a ledger into an engine:
@@ -107,8 +107,21 @@ func (p *pump) feed(ctx context.Context) error {
 		if err := p.src.Wait(ctx, at); err != nil {
 			return err
 		}
+		p.settle(ctx)
 	}
 	return nil
+}
+
+// settle waits until the ledger is still, or patience ends.
+func (p *pump) settle(ctx context.Context) {
+	began := time.Now()
+	for size := p.src.Size(); time.Since(began) < p.opts.Patience && pause(ctx, p.opts.Linger); {
+		now := p.src.Size()
+		if now == size {
+			return
+		}
+		size = now
+	}
 }
 
 // feedFrom sends the records that are there now and returns the position
