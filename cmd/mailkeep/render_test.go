@@ -59,7 +59,7 @@ func record() mail.Record {
 func report() app.StatusReport {
 	return app.StatusReport{Time: day1,
 		Mailboxes: []app.MailboxStatus{
-			{Name: "office", Configured: true, Messages: 12345, Octets: 1 << 30, LastSession: day1.Add(-90 * time.Second), LastSuccess: day1.Add(-90 * time.Second), Outcome: "ok", NextDue: day1.Add(14 * time.Minute)},
+			{Name: "office", Configured: true, Listed: 12, Sealed: 11, Deleted: 10, Messages: 12345, Octets: 1 << 30, LastSession: day1.Add(-90 * time.Second), LastSuccess: day1.Add(-90 * time.Second), Outcome: "ok", NextDue: day1.Add(14 * time.Minute)},
 			{Name: "sales", Configured: true, LastSession: day1.Add(-3 * time.Hour), LastSuccess: day1.Add(-72 * time.Hour), Outcome: "credentials", Error: "refused " + evil, Failures: 3, Held: 1, NextDue: day1},
 			{Name: "old", Messages: 1, Octets: 100},
 		},

@@ -64,10 +64,10 @@ func renderMailboxes(w io.Writer, r app.StatusReport) error {
 		return nil
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "MAILBOX\tARCHIVED\tSIZE\tLAST SESSION\tOUTCOME\tLISTED\tHELD\tNEXT")
+	fmt.Fprintln(tw, "MAILBOX\tARCHIVED\tSIZE\tLAST SESSION\tOUTCOME\tLISTED\tSEALED\tDELETED\tHELD\tNEXT")
 	for _, m := range r.Mailboxes {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", printable(m.Name), grouped(m.Messages), octets(int64(m.Octets)),
-			ago(r.Time, m.LastSession), printable(outcome(m)), m.Listed, m.Held, next(r.Time, m))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n", printable(m.Name), grouped(m.Messages), octets(int64(m.Octets)),
+			ago(r.Time, m.LastSession), printable(outcome(m)), m.Listed, m.Sealed, m.Deleted, m.Held, next(r.Time, m))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
