@@ -25,7 +25,8 @@ func (s *site) measured(args ...string) int64 {
 // A measurement is what a process, or several in a row, took.
 type measurement struct {
 	wall time.Duration
-	peak int64 // most resident memory, in octets
+	cpu  time.Duration // of the processes and their children, not of servers
+	peak int64         // most resident memory, in octets
 }
 
 // measure runs a process, which must succeed.
@@ -57,6 +58,7 @@ func tryMeasure(t testing.TB, cmd *exec.Cmd, tick func()) (m measurement, err er
 		select {
 		case err := <-ended:
 			m.wall = time.Since(began)
+			m.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 			if err != nil {
 				err = fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, tail(out.String()))
 			}

@@ -186,7 +186,7 @@ func (l *line) mpop(b *testing.B) {
 
 // then adds what a second process took.
 func (m measurement) then(n measurement) measurement {
-	return measurement{m.wall + n.wall, max(m.peak, n.peak)}
+	return measurement{m.wall + n.wall, m.cpu + n.cpu, max(m.peak, n.peak)}
 }
 
 // getmail delivers to a Maildir. It refuses to do so as root. Now and then it
@@ -290,18 +290,21 @@ func median[T cmp.Ordered](all []measurement, of func(measurement) T) T {
 func (l *line) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%d messages, %.1f MB, in %d mailboxes; medians of %d rounds\n\n", l.mail.Count, float64(l.mail.Octets)/1e6, len(l.mail.Boxes), len(l.results[ceiling]))
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', tabwriter.AlignRight|tabwriter.Debug)
-	fmt.Fprintln(t, "\twork\tmsg/s\tMB/s\tworst - best round, msg/s\tpeak RSS, MB\tagainst mpop\t")
-	fmt.Fprintln(t, "\t---\t---:\t---:\t---:\t---:\t---:\t")
+	fmt.Fprintln(t, "\twork\tmsg/s\tMB/s\tworst - best round, msg/s\tCPU, s\tpeak RSS, MB\tagainst mpop\t")
+	fmt.Fprintln(t, "\t---\t---:\t---:\t---:\t---:\t---:\t---:\t")
 	for _, name := range []string{ceiling, toSealed, mpop, getmail, toSearchable, mpopMu, mpopNotmuch} {
 		all, rate := l.results[name], l.rate(name)
 		by := func(a, b measurement) int { return cmp.Compare(a.wall, b.wall) }
 		count := float64(l.mail.Count)
-		peak := "-"
+		cpu, peak := "-", "-"
 		if p := median(all, func(m measurement) int64 { return m.peak }); p > 0 {
 			peak = fmt.Sprint(p / 1e6)
 		}
-		fmt.Fprintf(t, "\t%s\t%.0f\t%.1f\t%.0f - %.0f\t%s\t%.2f\t\n", name, rate, rate/count*float64(l.mail.Octets)/1e6,
-			count/slices.MaxFunc(all, by).wall.Seconds(), count/slices.MinFunc(all, by).wall.Seconds(), peak, rate/l.rate(mpop))
+		if c := median(all, func(m measurement) time.Duration { return m.cpu }); c > 0 {
+			cpu = fmt.Sprintf("%.1f", c.Seconds())
+		}
+		fmt.Fprintf(t, "\t%s\t%.0f\t%.1f\t%.0f - %.0f\t%s\t%s\t%.2f\t\n", name, rate, rate/count*float64(l.mail.Octets)/1e6,
+			count/slices.MaxFunc(all, by).wall.Seconds(), count/slices.MinFunc(all, by).wall.Seconds(), cpu, peak, rate/l.rate(mpop))
 	}
 	t.Flush() //nolint:errcheck // standard output
 	fmt.Fprintln(w)
