@@ -2,7 +2,8 @@
 
 GO       ?= go
 FUZZTIME ?= 30s
-COUNT    ?= 10
+COUNT    ?= 3
+ROUNDS   ?= 3
 TOOLS    := -modfile=internal/tools/go.mod
 
 .PHONY: all check check-static check-race test servers demo run bench fuzz crash docs golden image clean
@@ -26,18 +27,26 @@ test: servers
 	$(GO) test -shuffle=on ./...
 
 # The programs that tests talk to: a POP3 server and clients that we did not
-# write. A test whose program is missing fails; it is never skipped.
+# write. A test whose program is missing fails; it is never skipped. The line
+# benchmark compares us with more of them.
 PROGRAMS := curl python3 openssl
 servers:
-	@missing=; for p in $(PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
-	test -x /usr/sbin/dovecot || command -v dovecot >/dev/null || missing="$$missing dovecot"; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "installing:$$missing"; \
-	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends dovecot-pop3d $(PROGRAMS); \
-	else \
-	  echo "missing:$$missing. On Debian: sudo apt-get install dovecot-pop3d $(PROGRAMS)" >&2; exit 1; \
-	fi
+	@$(call programs,dovecot $(PROGRAMS))
+contenders:
+	@$(call programs,dovecot $(PROGRAMS) mpop getmail notmuch mu)
+
+# programs installs those of the programs that are missing, on Debian as root.
+package = $(if $(filter dovecot,$(1)),dovecot-pop3d,$(if $(filter getmail,$(1)),getmail6,$(if $(filter mu,$(1)),maildir-utils,$(1))))
+define programs
+missing=; $(foreach p,$(1),PATH=$$PATH:/usr/sbin command -v $(p) >/dev/null || missing="$$missing $(call package,$(p))";) \
+if [ -z "$$missing" ]; then exit 0; fi; \
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+  echo "installing:$$missing"; \
+  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+else \
+  echo "missing:$$missing. On Debian: sudo apt-get install$$missing" >&2; exit 1; \
+fi
+endef
 
 # A tour on a sample server; "run" goes on until it is interrupted.
 demo:
@@ -46,8 +55,12 @@ demo:
 run:
 	$(GO) run ./cmd/mailkeep demo --keep-running
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./...
+# What docs/benchmarks.md records: the parts, then the whole line against other
+# programs, in ROUNDS rounds. It takes a quarter of an hour on two processors.
+PARTS ?= ./parser/... ./poller/... ./sink/... ./indexer ./internal/bus
+bench: contenders
+	$(GO) test -p 1 -run '^$$' -bench . -benchmem -benchtime 0.3s -count $(COUNT) -timeout 30m $(PARTS)
+	$(GO) test -run '^$$' -bench Line -benchtime $(ROUNDS)x -timeout 60m ./cmd/mailkeep
 
 # Each fuzz target of each package, one after the other.
 fuzz:
