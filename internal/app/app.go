@@ -7,7 +7,7 @@
 // half way. The order is the pipeline's: the poller ends first (sessions in
 // flight commit what is sealed or break off without QUIT), then the doors for
 // questions, the indexer, the consumer of the queue, the sink (everything
-// accepted is sealed), the catalog, the ledger (its segment is sealed), the bus,
+// accepted is sealed), the ledger (its segment is sealed), the catalog, the bus,
 // and last the directory.
 //
 // Reading beside a running process needs no locks but two: Bleve and bbolt hold
@@ -223,6 +223,10 @@ func Run(ctx context.Context, c *configs.Config, roles []Role, console Console) 
 	if err != nil {
 		return err
 	}
+	return a.run(ctx)
+}
+
+func (a *App) run(ctx context.Context) error {
 	a.Start(ctx)
 	select {
 	case <-ctx.Done():

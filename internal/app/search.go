@@ -33,13 +33,14 @@ func searchPartitions(ctx context.Context, parts []*partition, r mail.SearchRequ
 	if err != nil {
 		return mail.SearchAnswer{}, err
 	}
-	m := merge{limit: r.Limit, answers: make([]mail.SearchAnswer, len(parts)), pages: after}
+	m := merge{limit: r.Limit, answers: make([]mail.SearchAnswer, len(parts)), failed: make([]bool, len(parts)), pages: after}
 	for i, p := range parts {
-		if m.pages[i] == pagesEnd {
-			continue
+		ask := r
+		ask.After = m.pages[i]
+		if m.ended(i) { // it still counts in the total and the coverage
+			ask.After, ask.Limit = "", 1
 		}
-		r.After = m.pages[i]
-		m.add(i, p.search(ctx, r))
+		m.add(i, p.search(ctx, ask))
 	}
 	return m.answer(ctx)
 }
@@ -92,18 +93,25 @@ type merge struct {
 	answers []mail.SearchAnswer
 	pages   []string
 	errs    []error
+	failed  []bool // by partition: it is asked again for the next page
 	out     mail.SearchAnswer
 	asked   int
 }
+
+func (m *merge) ended(i int) bool { return m.pages[i] == pagesEnd }
 
 func (m *merge) add(i int, a partitionAnswer) {
 	m.asked++
 	if a.err != nil {
 		m.errs = append(m.errs, a.err)
+		m.failed[i] = true
 		m.out.Coverage.Failed = append(m.out.Coverage.Failed, fmt.Sprintf("partition %d: %v", i, a.err))
 		return
 	}
 	m.answers[i] = a.SearchAnswer
+	if m.ended(i) {
+		m.answers[i].Hits, m.answers[i].Next = nil, ""
+	}
 	m.out.Query, m.out.Understood, m.out.Warnings = a.Query, a.Understood, a.Warnings
 	m.out.Total += a.Total
 	m.out.Coverage.Cursors = append(m.out.Coverage.Cursors, a.Coverage.Cursors...)
@@ -134,13 +142,16 @@ func (m *merge) answer(ctx context.Context) (mail.SearchAnswer, error) {
 	}
 	for i, a := range m.answers {
 		switch {
+		case m.failed[i]:
 		case taken[i] == len(a.Hits) && a.Next == "":
 			m.pages[i] = pagesEnd
 		case taken[i] > 0:
 			m.pages[i] = indexer.PageAfter(a.Hits[taken[i]-1])
 		}
 	}
-	m.out.Next = writePages(m.pages)
+	if len(m.out.Hits) > 0 { // no page follows one that only failures have left empty
+		m.out.Next = writePages(m.pages)
+	}
 	m.out.Coverage.Complete = len(m.errs) == 0 && !slices.ContainsFunc(m.out.Coverage.Cursors, func(c mail.Cursor) bool { return c.Position < c.Size })
 	return m.out, nil
 }
