@@ -29,7 +29,7 @@ test: servers
 # The programs that tests talk to: a POP3 server and clients that we did not
 # write. A test whose program is missing fails; it is never skipped. The line
 # benchmark compares us with more of them.
-PROGRAMS := curl python3 openssl
+PROGRAMS := curl python3 openssl strace
 servers:
 	@$(call programs,dovecot $(PROGRAMS))
 contenders:
@@ -70,9 +70,11 @@ fuzz:
 	  done; \
 	done
 
-# The tests that kill, cut and fill disks, several times over.
+# The tests that kill, cut, damage and fill disks: those of the rooms several
+# times over, those of the whole program in their long form (two hours).
 crash: servers
-	$(GO) test -race -count 5 -run 'Crash|Kill|Torn|Fault|Soak' ./...
+	$(GO) test -race -count 5 -run 'Crash|Kill|Torn|Cut|Flip|Fail|Fault' ./poller/... ./indexer/... ./sink/... ./internal/...
+	MAILKEEP_KILLS=200 MAILKEEP_FAULTS=all $(GO) test -timeout 4h -v -run 'Kill|Fault|DiskFull' ./cmd/mailkeep
 
 # What is printed from the code: configuration reference and golden files.
 docs golden:
