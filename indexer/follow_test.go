@@ -339,8 +339,8 @@ func TestFollowerWaitsForAStillLedger(t *testing.T) {
 	for name, c := range map[string]struct {
 		growth, waits time.Duration // the ledger grows until growth has passed
 	}{
-		"still":       {0, 100 * time.Millisecond},
-		"burst":       {time.Second, 1100 * time.Millisecond},
+		"still":       {0, 250 * time.Millisecond},
+		"burst":       {time.Second, 1250 * time.Millisecond},
 		"never still": {time.Hour, 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

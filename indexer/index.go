@@ -26,7 +26,7 @@ type Options struct {
 	// BatchBytes is how much text a batch holds, in octets; 0 means 4 MiB.
 	BatchBytes int
 	// Linger is how long a follower lets the ledger be still before it indexes
-	// what came, and a batch waits to become full; 0 means 100 ms.
+	// what came; 0 means 250 ms.
 	Linger time.Duration
 	// Patience is how long a follower waits for a ledger that is not still; 0
 	// means 5 s. Large batches cost less, and those who fetch and seal have the
@@ -45,7 +45,7 @@ func (o *Options) defaults() {
 		o.BatchBytes = 4 << 20
 	}
 	if o.Linger <= 0 {
-		o.Linger = 100 * time.Millisecond
+		o.Linger = 250 * time.Millisecond
 	}
 	if o.Patience <= 0 {
 		o.Patience = 5 * time.Second

@@ -18,7 +18,8 @@ const (
 	// flightBatches is how many batches' worth of octets may be between the
 	// ledger and the commit: one being committed, and one being collected or in
 	// the hands of the workers. A message counts as one batch at most: parsers
-	// hold a window of a large one only, and its text is capped.
+	// hold a window of a large one only, and its text is capped. What is collected
+	// holds less than one batch, so there is always room to come for a message.
 	flightBatches = 2
 )
 
@@ -29,7 +30,8 @@ const (
 //
 // feed walks the ledger; the workers take any job, and collect waits for them
 // in the order of the ledger, so that the cursor of a batch never passes a
-// document that is not in it or in one before. One batch is committed while the
+// document that is not in it or in one before. A batch ends when it is full, or
+// when the ledger has no more for now. One batch is committed while the
 // next is collected. Octets in flight are bounded by a semaphore.
 type pump struct {
 	opts      *Options
@@ -45,7 +47,7 @@ type pump struct {
 
 	room  *semaphore.Weighted
 	jobs  chan *job // to the workers
-	order chan *job // to collect
+	order chan *job // to collect; nil says that this is all for now
 	fed   error     // how feed ended; set before order is closed
 }
 
@@ -103,6 +105,11 @@ func (p *pump) feed(ctx context.Context) error {
 			continue
 		case !p.endless:
 			return mail.Errorf(mail.Corrupt, "the ledger shows no record at %d, before its size %d", at, p.target)
+		}
+		select {
+		case p.order <- nil:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 		if err := p.src.Wait(ctx, at); err != nil {
 			return err
@@ -187,25 +194,20 @@ func (p *pump) work(ctx context.Context, j *job) {
 // collect puts finished jobs into batches and commits them.
 func (p *pump) collect(ctx context.Context) error {
 	c := committer{pump: p}
-	linger := time.NewTimer(p.opts.Linger)
-	linger.Stop()
-	defer linger.Stop()
 	for {
 		select {
 		case j, ok := <-p.order:
-			if !ok {
+			switch {
+			case !ok:
 				return p.finish(ctx, &c)
+			case j == nil:
+				if err := c.flush(); err != nil {
+					return err
+				}
+				continue
 			}
-			first := c.empty()
 			if err := c.add(ctx, j); err != nil {
 				return errors.Join(err, c.wait())
-			}
-			if first && !c.empty() {
-				linger.Reset(p.opts.Linger)
-			}
-		case <-linger.C:
-			if err := c.flush(); err != nil {
-				return err
 			}
 		case <-p.engine.broken:
 			return errors.Join(p.engine.cause, c.wait())
