@@ -176,7 +176,11 @@ func (s *session) commit(ctx, receiving context.Context, m *message) {
 
 // relearn lets rows that were short by an older reading of the sizes be tried.
 func (s *session) relearn(ctx context.Context) {
-	s.log.LogAttrs(ctx, slog.LevelInfo, "learnt what the server's sizes mean", slog.String("profile", string(s.st.Sizes.Profile)))
+	level := slog.LevelInfo
+	if s.st.Sizes.Profile == exact {
+		level = slog.LevelDebug // as it should be
+	}
+	s.log.LogAttrs(ctx, level, "learnt what the server's sizes mean", slog.String("profile", string(s.st.Sizes.Profile)))
 	for i := range s.st.Rows {
 		if s.st.Rows[i].Trouble == short {
 			s.st.Rows[i].Next = time.Time{}
