@@ -110,10 +110,13 @@ func (d *directory) makeLedgers() error {
 // is none.
 func openDirectory(path string) (*directory, error) {
 	root, err := durable.OpenDir(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, noArchive(path)
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, mail.WithHint(mail.Errorf(mail.Denied, "open the archive's directory: %w", err),
+			"run mailkeep as the user that the archive belongs to")
+	case err != nil:
 		return nil, fmt.Errorf("open the archive's directory: %w", err)
 	}
 	d := &directory{Path: path, root: root}
