@@ -125,9 +125,9 @@ func (s *site) promised(d *lab.Dovecot, box string, want map[[32]byte]int) {
 }
 
 // ordeal drains a mailbox once for each fault, and then without any: nothing is
-// lost, nothing is twice, every error is told. It returns how often the faults
-// struck.
-func ordeal(t *testing.T, d *lab.Dovecot, box string, faults ...fault) (struck int) {
+// lost, nothing is twice, every error is told. A warm archive was made before. It
+// returns how often the faults struck.
+func ordeal(t *testing.T, d *lab.Dovecot, box string, warm bool, faults ...fault) (struck int) {
 	t.Helper()
 	s := newSite(t, d, []string{box}, "")
 	config, err := os.ReadFile(s.config)
@@ -137,6 +137,9 @@ func ordeal(t *testing.T, d *lab.Dovecot, box string, faults ...fault) (struck i
 	config = bytes.Replace(config, []byte("archive: {"), []byte("archive: {segment_size: 1MiB, "), 1)
 	if err := os.WriteFile(s.config, config, 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if warm {
+		s.run(0, "drain", "--once")
 	}
 	want := map[string]map[[32]byte]int{box: fill(t, d, box)}
 	for _, f := range faults {
@@ -191,11 +194,11 @@ const (
 )
 
 // ordeals goes through the cases, each of which must happen.
-func ordeals(t *testing.T, cases [][]fault) {
+func ordeals(t *testing.T, warm bool, cases [][]fault) {
 	d := lab.StartDovecot(t, "anna")
 	for _, faults := range cases {
 		t.Run(faults[0].String(), func(t *testing.T) {
-			if ordeal(t, d, "anna", faults...) == 0 {
+			if ordeal(t, d, "anna", warm, faults...) == 0 {
 				t.Error("the fault did not happen: the test tests nothing")
 			}
 		})
@@ -206,7 +209,7 @@ func ordeals(t *testing.T, cases [][]fault) {
 // in the middle of them.
 func TestFaults(t *testing.T) {
 	segment, dir := []string{firstSegment}, []string{ledgerFiles}
-	ordeals(t, [][]fault{
+	ordeals(t, false, [][]fault{
 		{{segment, "fdatasync", "error=EIO", "1", saysEIO}},
 		{{segment, "write", "error=EIO", "1", saysEIO}},
 		{{segment, "write", "error=ENOSPC", "2+", saysENOSPC}},
@@ -224,11 +227,16 @@ func TestFaultsOfViews(t *testing.T) {
 	for n := range 40 {
 		zaps = append(zaps, fmt.Sprintf("%s%012x.zap", index, n))
 	}
-	ordeals(t, [][]fault{
-		{{[]string{"catalog/0000.bolt"}, "fdatasync", "error=EIO", "1", saysEIO}},
-		{{[]string{index + "root.bolt"}, "fdatasync", "error=EIO", "2", saysEIO}},
-		{{zaps, "fsync", "error=EIO", "1", saysEIO}},
+	ordeals(t, false, [][]fault{ // while they are made
+		{{[]string{"catalog"}, "renameat", "error=EIO", "1", saysEIO}},
+		{{[]string{index + "root.bolt"}, "pwrite64", "error=ENOSPC", "2+", saysENOSPC}},
+		{{[]string{raw + "meta.sum"}, "renameat", "error=EIO", "1", saysEIO}},
 		{{[]string{raw + "msgs/1.blk"}, "write,pwrite64", "error=ENOSPC", "1", saysENOSPC}},
+	})
+	ordeals(t, true, [][]fault{ // while they are used
+		{{[]string{"catalog/0000.bolt"}, "pwrite64,write", "error=ENOSPC", "1", saysENOSPC}},
+		{{[]string{index + "root.bolt"}, "fdatasync", "error=EIO", "1", saysEIO}},
+		{{zaps, "fsync", "error=EIO", "1", saysEIO}},
 	})
 }
 
@@ -252,7 +260,7 @@ func TestFaultsEverywhere(t *testing.T) {
 		} {
 			for n, struck := 1, 1; n < most && struck > 0; n++ {
 				f.when = fmt.Sprint(n)
-				t.Run(f.String(), func(t *testing.T) { struck = ordeal(t, d, "anna", f) })
+				t.Run(f.String(), func(t *testing.T) { struck = ordeal(t, d, "anna", false, f) })
 			}
 		}
 	}

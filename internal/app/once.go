@@ -145,6 +145,9 @@ func drained(r poller.Result) DrainedMailbox {
 	return m
 }
 
+// indexPatience is how long an index may stand still before nobody waits for it.
+const indexPatience = time.Minute
+
 // catchUp waits until the indexes of this process have everything that is
 // sealed now.
 func (a *App) catchUp(ctx context.Context) error {
@@ -155,11 +158,19 @@ func (a *App) catchUp(ctx context.Context) error {
 		if p.index == nil {
 			continue
 		}
+		moved, last := time.Now(), uint64(0)
 		for goal := p.source.Size(); ; {
 			pos := p.index.Position()
+			if pos > last {
+				moved, last = time.Now(), pos
+			}
 			a.console.progress(PhaseIndex, p.number, pos, goal)
 			if pos >= goal {
 				break
+			}
+			if time.Since(moved) > indexPatience {
+				return mail.WithHint(mail.Errorf(mail.Temporary, "the index of partition %d stands at %d of %d and does not go on", p.number, pos, goal),
+					"all that was drained is sealed; the log tells why it is not indexed, the next process catches up")
 			}
 			select {
 			case <-tick.C:
