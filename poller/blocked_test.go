@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,10 +187,10 @@ func TestArchiveBackoffBeginsSmall(t *testing.T) {
 // certificate does.
 func TestSecretThatIsMissingForAMoment(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
-		missing := true
+		var ready atomic.Bool
 		r.m.Interval = time.Minute
 		r.m.Password = func(context.Context) (string, error) {
-			if missing {
+			if !ready.Load() {
 				return "", errors.New("no such file")
 			}
 			return secret, nil
@@ -203,7 +204,7 @@ func TestSecretThatIsMissingForAMoment(t *testing.T) {
 		go func() { ended <- p.Run(ctx) }()
 		elapse(30 * time.Second)
 		expect(t, "outcome", p.Status()[0].Outcome, OutcomePerm)
-		missing = false
+		ready.Store(true)
 		elapse(2 * time.Minute)
 		synctest.Wait()
 		expect(t, "outcome", p.Status()[0].Outcome, OutcomeOK)
