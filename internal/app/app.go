@@ -168,6 +168,9 @@ func (a *App) openBus(ctx context.Context) error {
 	if o.URL == "" {
 		o.Dir = a.dir.nats()
 	}
+	if a.dir != nil {
+		o.Archive = a.dir.Identity.Archive
+	}
 	b, err := bus.Start(ctx, o)
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ type Options struct {
 	CredentialsFile, CAFile, CertFile, KeyFile string
 
 	Name       string // of the client, seen by administrators and lease holders; default "mailkeep"
+	Archive    string // UUID of the archive that this process owns or reads; empty in a mere poller
 	Partitions int    // of the archive, at least 1, the same in all processes
 	Replicas   int    // of streams; default 1
 	RawBytes   int64  // limit of RAW; default half of MaxStore

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
 	"time"
 
+	"github.com/mailkeep/mailkeep/mail"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -58,7 +61,7 @@ func (b *Bus) ensure(ctx context.Context) error {
 			return classify(ctx, "set up bucket "+want.Bucket, err)
 		}
 	}
-	return nil
+	return b.claim(ctx)
 }
 
 func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
@@ -78,8 +81,48 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 		have.Replicas == want.Replicas && have.Discard == want.Discard && have.Duplicates == want.Duplicates {
 		return nil
 	}
+	want.Metadata = have.Metadata // whose queue it is: see claim
 	_, err = b.js.UpdateStream(ctx, want)
 	return err
+}
+
+// The metadata of RAW that tell whose queue it is.
+const (
+	metaArchive    = "mailkeep-archive"
+	metaPartitions = "mailkeep-partitions"
+)
+
+// claim binds the queue to one archive and one number of partitions. A second
+// archive on the same account would take the first one's mail, and a process
+// that counts other partitions would send mail where nobody looks for it.
+func (b *Bus) claim(ctx context.Context) error {
+	s, err := b.js.Stream(ctx, streamRaw)
+	if err != nil {
+		return classify(ctx, "read whose queue it is", err)
+	}
+	c := s.CachedInfo().Config
+	partitions := strconv.Itoa(b.opt.Partitions)
+	if p := c.Metadata[metaPartitions]; p != "" && p != partitions {
+		return mail.WithHint(mail.Errorf(mail.Invalid, "the queue on the NATS server is of an archive with %s partitions, this process has %s", p, partitions),
+			"set partitions to %s in all processes of this archive", p)
+	}
+	if a := c.Metadata[metaArchive]; a != "" && b.opt.Archive != "" && a != b.opt.Archive {
+		return mail.WithHint(mail.Errorf(mail.InUse, "the queue on the NATS server is the archive %s's, this one is %s", a, b.opt.Archive),
+			"give each archive an account of its own on the NATS server")
+	}
+	if c.Metadata[metaPartitions] == partitions && (b.opt.Archive == "" || c.Metadata[metaArchive] == b.opt.Archive) {
+		return nil
+	}
+	c.Metadata = maps.Clone(c.Metadata)
+	if c.Metadata == nil {
+		c.Metadata = map[string]string{}
+	}
+	c.Metadata[metaPartitions] = partitions
+	if b.opt.Archive != "" {
+		c.Metadata[metaArchive] = b.opt.Archive
+	}
+	_, err = b.js.UpdateStream(ctx, c)
+	return classify(ctx, "say whose queue it is", err)
 }
 
 func (b *Bus) ensureBucket(ctx context.Context, want jetstream.KeyValueConfig) error {
