@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	batchDocs  = 2000
+	batchDocs  = 500
 	jobsQueued = 256
 	// flightBatches is how many batches' worth of octets may be between the
 	// ledger and the commit: one being committed, and one being collected or in
