@@ -56,12 +56,13 @@ func (p *plant) configure(t *testing.T, addr, more string, boxes []string) {
 	t.Helper()
 	dir := t.TempDir()
 	file, password := filepath.Join(dir, "mailkeep.yaml"), filepath.Join(dir, "password")
-	text := fmt.Sprintf("archive: {dir: %q}\nlog: {level: error}\nhosts:\n  pop: {address: %s, security: plain, allow_plain: true, logins_per_minute: 60000}\n%s\nmailboxes:\n",
-		filepath.Join(dir, "archive"), addr, more)
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("archive: {dir: %q}\nlog: {level: error}\nhosts:\n  pop: {address: %s, security: plain, allow_plain: true, logins_per_minute: 60000}\n%s\nmailboxes:\n",
+		filepath.Join(dir, "archive"), addr, more))
 	for _, b := range boxes {
-		text += fmt.Sprintf("  - {name: %s, host: pop, password_file: %q}\n", b, password)
+		text.WriteString(fmt.Sprintf("  - {name: %s, host: pop, password_file: %q}\n", b, password))
 	}
-	for name, content := range map[string]string{file: text, password: "secret\n"} {
+	for name, content := range map[string]string{file: text.String(), password: "secret\n"} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

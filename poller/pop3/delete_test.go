@@ -67,7 +67,7 @@ func TestDelete(t *testing.T) {
 func TestDeleteMany(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		for i := range 1000 {
-			r.box.Messages = append(r.box.Messages, pop3test.Message{Raw: []byte(fmt.Sprintf("%d\r\n", i))})
+			r.box.Messages = append(r.box.Messages, pop3test.Message{Raw: fmt.Appendf(nil, "%d\r\n", i)})
 		}
 		tx := r.login()
 		takes, err := fetch(t, tx, 1000, pop3.Window{Count: 100})

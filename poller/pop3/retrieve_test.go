@@ -183,7 +183,7 @@ func TestRow80_ServerDropsPipelined(t *testing.T) {
 func TestRow81_ConfirmedSurviveAReset(t *testing.T) {
 	r := newRig(t)
 	for i := range 40 {
-		r.box.Messages = append(r.box.Messages, pop3test.Message{Raw: []byte(fmt.Sprintf("message %d\r\n", i+1))})
+		r.box.Messages = append(r.box.Messages, pop3test.Message{Raw: fmt.Appendf(nil, "message %d\r\n", i+1)})
 	}
 	// The reset comes when the client has message 9, so it has not passed that by.
 	confirmed := make(chan struct{})
