@@ -31,8 +31,8 @@ type Archive interface {
 	Report(ctx context.Context, mailbox string, e mail.Event) error
 }
 
-// A Transfer takes the raw bytes of one message. It is used by one goroutine,
-// and ended by exactly one call of Commit or Abort.
+// A Transfer takes the raw bytes of one message. It is used by one goroutine
+// at a time, and ended by exactly one call of Commit or Abort.
 type Transfer interface {
 	// Write takes the next bytes. It must not keep p.
 	io.Writer
@@ -40,6 +40,8 @@ type Transfer interface {
 	// Commit hands the message over. On return the message is under way, not
 	// sealed: Pending tells when it is. The same message may be committed again
 	// in a later session; the archive recognises it by mailbox, UIDL and digest.
+	// Several transfers of a session may be committed at once, so the order of
+	// the ledger is not that of the mailbox.
 	Commit(ctx context.Context, d mail.Delivery) (Pending, error)
 
 	// Abort drops what was written.

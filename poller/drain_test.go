@@ -2,6 +2,7 @@ package poller
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -40,8 +41,9 @@ func TestDrainEmptiesMailbox(t *testing.T) {
 				t.Errorf("row %d: %+v", i, row)
 			}
 		}
-		d := r.arc.sealed[0]
-		if d.Session != e.Session || d.Host != r.m.Host || d.Worker != "w1" || d.ListSize != int64(len(r.originals[0])) || d.Fetched.IsZero() {
+		first := slices.IndexFunc(r.arc.sealed, func(d mail.Receipt) bool { return d.UIDL == "u1" })
+		d := r.arc.sealed[max(first, 0)]
+		if first < 0 || d.Session != e.Session || d.Host != r.m.Host || d.Worker != "w1" || d.ListSize != int64(len(r.originals[0])) || d.Fetched.IsZero() {
 			t.Errorf("capture %+v", d.Capture)
 		}
 		last := seen[len(seen)-1]

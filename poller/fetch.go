@@ -127,7 +127,7 @@ func (s *session) received(ctx, receiving context.Context, r pop3.Retrieved) err
 	switch {
 	case m.writeErr != nil:
 		m.abort()
-		s.rejected(ctx, m, m.writeErr)
+		s.rejected(m, m.writeErr)
 	case r.Err() != nil:
 		m.abort()
 		s.declined(m, r.Err())
@@ -147,7 +147,8 @@ func (s *session) received(ctx, receiving context.Context, r pop3.Retrieved) err
 	return nil
 }
 
-// commit hands a confirmed message over to the archive.
+// commit hands a confirmed message over to the archive; settle learns what came
+// of it.
 func (s *session) commit(ctx, receiving context.Context, m *message) {
 	fp := m.got.Fingerprint()
 	size := measure{octets: fp.Size, lines: m.got.Lines(), listed: m.size, announced: m.got.Announced()}
@@ -161,17 +162,17 @@ func (s *session) commit(ctx, receiving context.Context, m *message) {
 	}}
 	t := m.transfer
 	m.transfer = nil
-	handing, cancel := context.WithTimeout(ctx, archiveWait)
-	defer cancel()
-	pending, err := t.Commit(handing, d)
-	if err != nil {
-		s.rejected(ctx, m, err)
-		return
-	}
 	m.fetched = true
 	s.report.Fetched++
 	s.octets += fp.Size
-	s.pending.add(receiving, m, pending)
+	s.pending.add(receiving, m, t, d)
+}
+
+// unfetched takes back a message that could not be handed over.
+func (s *session) unfetched(m *message) {
+	m.fetched = false
+	s.report.Fetched--
+	s.octets -= m.got.Fingerprint().Size
 }
 
 // relearn lets rows that were short by an older reading of the sizes be tried.
@@ -190,13 +191,12 @@ func (s *session) relearn(ctx context.Context) {
 
 // rejected handles a message that the archive did not take: one message's
 // trouble, or the archive's.
-func (s *session) rejected(ctx context.Context, m *message, err error) {
+func (s *session) rejected(m *message, err error) {
 	m.why = bounded("archive: " + err.Error())
 	switch mail.KindOf(err) {
 	case mail.Invalid, mail.Corrupt:
 		s.st.strike(m.key(), refused, time.Now())
-		s.log.LogAttrs(ctx, slog.LevelError, "the archive refuses a message",
-			slog.Int("number", m.number), slog.Any("error", err))
+		s.log.Error("the archive refuses a message", slog.Int("number", m.number), slog.Any("error", err))
 	default:
 		// There may be room for the others where there is none for this one, so
 		// they come first in the next session.

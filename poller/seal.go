@@ -51,6 +51,11 @@ func (s *session) waitForRoom(ctx context.Context) {
 func (s *session) settle(a answer) {
 	m := a.message
 	s.pending.taken(a)
+	if !a.committed {
+		s.unfetched(m)
+		s.rejected(m, a.err)
+		return
+	}
 	m.answered, m.receipt, m.answer = true, a.receipt, a.err
 	switch kind := mail.KindOf(a.err); {
 	case a.err == nil:

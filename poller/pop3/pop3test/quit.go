@@ -30,6 +30,7 @@ func (p *session) quit() error {
 		p.update(p.doomed())
 		p.line("+OK")
 	}
+	p.leave() // who reads the answer may log in again at once
 	return p.flushAndEnd(FIN)
 }
 
