@@ -17,17 +17,34 @@ import (
 )
 
 func (a *App) openPoller() error {
+	o, err := a.pollerOptions()
+	if err != nil {
+		return err
+	}
+	if a.poller, err = poller.New(o); err != nil {
+		return err
+	}
+	stop, err := a.bus.ServePollers(a.tellDue)
+	if err != nil {
+		return err
+	}
+	a.life.onStop("poller state service", func(context.Context) error { stop(); return nil })
+	return nil
+}
+
+// pollerOptions put the poller on this side of the bus.
+func (a *App) pollerOptions() (poller.Options, error) {
 	resolved := a.cfg.Resolve()
 	mailboxes := make([]poller.Mailbox, len(resolved))
 	roots := map[string]*tls.Config{}
 	for i, r := range resolved {
 		t, err := tlsConfig(roots, r.CAFile)
 		if err != nil {
-			return fmt.Errorf("mailbox %q: %w", r.Name, err)
+			return poller.Options{}, fmt.Errorf("mailbox %q: %w", r.Name, err)
 		}
 		mailboxes[i] = pollerMailbox(r, t)
 	}
-	p, err := poller.New(poller.Options{
+	return poller.Options{
 		Mailboxes: mailboxes,
 		Archive:   busArchive{a.bus, a.metrics},
 		Leaser:    busLeaser{a.bus},
@@ -35,17 +52,7 @@ func (a *App) openPoller() error {
 
 		MaxSessions: a.cfg.Poll.MaxSessions, PerHost: a.cfg.Poll.PerHost, LoginsPerMinute: a.cfg.Poll.LoginsPerMinute,
 		StopGrace: time.Duration(a.cfg.Poll.StopGrace), Logger: a.log, Observer: newDrainProgress(a.console), Worker: a.worker,
-	})
-	if err != nil {
-		return err
-	}
-	a.poller = p
-	stop, err := a.bus.ServePollers(a.tellDue)
-	if err != nil {
-		return err
-	}
-	a.life.onStop("poller state service", func(context.Context) error { stop(); return nil })
-	return nil
+	}, nil
 }
 
 func pollerMailbox(r configs.ResolvedMailbox, t *tls.Config) poller.Mailbox {
