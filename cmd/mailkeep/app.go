@@ -62,6 +62,11 @@ type client interface {
 	// Status tells the state of mailboxes, ledgers and views.
 	Status(ctx context.Context) (app.StatusReport, error)
 
+	// History tells of up to limit sessions of a mailbox, the latest first, and
+	// with messages of each message that they handled. mail.NotFound if neither
+	// configuration nor archive has the mailbox.
+	History(ctx context.Context, mailbox string, limit int, messages bool) (app.History, error)
+
 	// Close releases the archive.
 	Close() error
 }

@@ -55,6 +55,17 @@ func (f *fakeClient) Attachment(context.Context, mail.ID, int) (string, io.Reade
 
 func (f *fakeClient) Status(context.Context) (app.StatusReport, error) { return report(), f.err }
 
+func (f *fakeClient) History(_ context.Context, mailbox string, limit int, messages bool) (app.History, error) {
+	h := history()
+	h.Mailbox, h.Sessions = mailbox, h.Sessions[:min(limit, len(h.Sessions))]
+	if !messages {
+		for i := range h.Sessions {
+			h.Sessions[i].Rows = nil
+		}
+	}
+	return h, f.err
+}
+
 func (f *fakeClient) Close() error {
 	f.closed = true
 	return nil

@@ -60,7 +60,8 @@ func report() app.StatusReport {
 	return app.StatusReport{Time: day1,
 		Mailboxes: []app.MailboxStatus{
 			{Name: "office", Configured: true, Listed: 12, Sealed: 11, Deleted: 10, Messages: 12345, Octets: 1 << 30, LastSession: day1.Add(-90 * time.Second), LastSuccess: day1.Add(-90 * time.Second), Outcome: "ok", NextDue: day1.Add(14 * time.Minute)},
-			{Name: "sales", Configured: true, LastSession: day1.Add(-3 * time.Hour), LastSuccess: day1.Add(-72 * time.Hour), Outcome: "credentials", Error: "refused " + evil, Failures: 3, Held: 1, NextDue: day1},
+			{Name: "sales", Configured: true, LastSession: day1.Add(-3 * time.Hour), LastSuccess: day1.Add(-72 * time.Hour), Outcome: "credentials", Error: "refused " + evil, Failures: 3, Held: 1, NextDue: day1,
+				Problem: "no success for 3d " + evil, Hint: "set the right password " + evil},
 			{Name: "old", Messages: 1, Octets: 100},
 		},
 		Partitions: []app.PartitionStatus{{Records: 12400, Segments: 17, Octets: 5e8, Catalog: 12400, Index: 11000, Problem: "disk full"}},
@@ -96,7 +97,17 @@ func TestRender(t *testing.T) {
 		"drain.txt":    func(w io.Writer) error { return renderDrain(w, drained) },
 		"verified.txt": func(w io.Writer) error { return renderVerify(w, verified(false)) },
 		"damaged.txt":  func(w io.Writer) error { return renderVerify(w, verified(true)) },
-		"search.json":  func(w io.Writer) error { return printJSON(w, answer()) },
+		"history.txt":  func(w io.Writer) error { return renderHistory(w, history(), nil) },
+		"no-history.txt": func(w io.Writer) error {
+			return renderHistory(w, app.History{Mailbox: "new " + evil, Configured: true}, nil)
+		},
+		"mailboxes.txt": func(w io.Writer) error {
+			return renderMailboxList(w, []listedMailbox{
+				{Name: "office", Host: "pop.example.org:995", User: "office@example.org", Security: "tls", Delete: "after-seal", Schedule: "every 15m", State: "ok"},
+				{Name: evil, Host: "pop.example.org:110", User: evil, Security: "stls", Delete: "never", Schedule: "every 1h", State: "credentials", Problem: evil},
+			})
+		},
+		"search.json": func(w io.Writer) error { return printJSON(w, answer()) },
 	} {
 		var out bytes.Buffer
 		if err := render(&out); err != nil {

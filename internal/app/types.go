@@ -115,6 +115,10 @@ type MailboxStatus struct {
 	Held     int       `json:"held"`
 	NextDue  time.Time `json:"next_due,omitzero"`
 	Failures int       `json:"failures"` // in a row
+	// Problem says in one sentence why the mailbox needs somebody's attention;
+	// empty if it does not. Hint says what to do.
+	Problem string `json:"problem,omitempty"`
+	Hint    string `json:"hint,omitempty"`
 }
 
 // A PartitionStatus is the state of one ledger and its views.

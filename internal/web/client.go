@@ -50,6 +50,12 @@ func (c *Client) Search(ctx context.Context, r mail.SearchRequest) (a mail.Searc
 // Status decodes the status report into v.
 func (c *Client) Status(ctx context.Context, v any) error { return c.get(ctx, "/v1/status", v) }
 
+// History decodes the latest limit sessions of a mailbox into v.
+func (c *Client) History(ctx context.Context, mailbox string, limit int, v any) error {
+	q := url.Values{"name": {mailbox}, "limit": {strconv.Itoa(limit)}}
+	return c.get(ctx, "/v1/history?"+q.Encode(), v)
+}
+
 // Summary asks for the summary of a view: "catalog" or "index".
 func (c *Client) Summary(ctx context.Context, view string, p uint16) (s mail.ViewSummary, err error) {
 	err = c.get(ctx, fmt.Sprintf("/v1/partitions/%d/%s", p, view), &s)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -72,18 +73,41 @@ func ignorePeer(error) error { return nil }
 func (s Service) search(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	req := mail.SearchRequest{Query: q.Get("q"), After: q.Get("after")}
-	if l := q.Get("limit"); l != "" {
-		n, err := strconv.Atoi(l)
-		if err != nil {
-			return mail.Errorf(mail.Invalid, "limit %q is not a number", l)
-		}
-		req.Limit = n
+	var err error
+	if req.Limit, err = limit(q); err != nil {
+		return err
 	}
 	a, err := s.Search(r.Context(), req)
 	if err != nil {
 		return err
 	}
 	return reply(w, a)
+}
+
+// limit reads ?limit=; 0 if it is missing.
+func limit(q url.Values) (int, error) {
+	text := q.Get("limit")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, mail.Errorf(mail.Invalid, "limit %q is not a number", text)
+	}
+	return n, nil
+}
+
+func (s Service) history(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	n, err := limit(q)
+	if err != nil {
+		return err
+	}
+	v, err := s.History(r.Context(), q.Get("name"), n)
+	if err != nil {
+		return err
+	}
+	return reply(w, v)
 }
 
 func (s Service) status(w http.ResponseWriter, r *http.Request) error {

@@ -14,6 +14,9 @@ type Service struct {
 	Search func(context.Context, mail.SearchRequest) (mail.SearchAnswer, error)
 	// Status returns a value that encoding/json can write.
 	Status func(context.Context) (any, error)
+	// History returns the latest limit sessions of a mailbox, as a value that
+	// encoding/json can write.
+	History func(ctx context.Context, mailbox string, limit int) (any, error)
 	// CatalogSummary and IndexSummary identify the content of the views of a
 	// partition, for verify.
 	CatalogSummary func(context.Context, uint16) (mail.ViewSummary, error)
@@ -30,6 +33,8 @@ func Control(s Service) http.Handler {
 	handle(mux, "GET /v1/search", s.Search != nil, s.search)
 	// What each mailbox, ledger, index and queue is doing.
 	handle(mux, "GET /v1/status", s.Status != nil, s.status)
+	// The latest ?limit= sessions of the mailbox ?name=.
+	handle(mux, "GET /v1/history", s.History != nil, s.history)
 	// Position, size and digest of a view, for comparison with the ledger.
 	handle(mux, "GET /v1/partitions/{p}/catalog", s.CatalogSummary != nil, summary(s.CatalogSummary))
 	handle(mux, "GET /v1/partitions/{p}/index", s.IndexSummary != nil, summary(s.IndexSummary))

@@ -132,3 +132,25 @@ func TestPublicRoutes(t *testing.T) {
 		resp.Body.Close()
 	}
 }
+
+func TestHistoryRoundTrip(t *testing.T) {
+	c := start(t, SocketPath(t.TempDir(), "archive"), Service{
+		History: func(_ context.Context, mailbox string, limit int) (any, error) {
+			if limit == 0 {
+				return nil, mail.Errorf(mail.Invalid, "0 sessions")
+			}
+			return map[string]int{mailbox: limit}, nil
+		},
+	})
+	got := map[string]int{}
+	name := "büro & co/../?limit=1"
+	if err := c.History(t.Context(), name, 7, &got); err != nil || got[name] != 7 {
+		t.Errorf("%v, %v", got, err)
+	}
+	if err := c.History(t.Context(), name, 0, &got); mail.KindOf(err) != mail.Invalid {
+		t.Errorf("limit 0: %v", err)
+	}
+	if err := c.get(t.Context(), "/v1/history?name=x&limit=y", &got); mail.KindOf(err) != mail.Invalid {
+		t.Errorf("limit y: %v", err)
+	}
+}
