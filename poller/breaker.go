@@ -55,8 +55,9 @@ func (b *breaker) record(res Result) {
 	}
 }
 
-// endedAtPass reports whether the connection ended where PASS was to be answered.
+// endedAtPass reports whether the connection ended where PASS, or what stands for
+// it, was to be answered.
 func endedAtPass(err error) bool {
 	e, ok := errors.AsType[*pop3.Error](err)
-	return ok && e.Op == "PASS" && e.Class == pop3.Temp && e.Code == "" && e.Err != nil
+	return ok && (e.Op == "PASS" || e.Op == "APOP" || e.Op == "AUTH") && e.Class == pop3.Temp && e.Code == "" && e.Err != nil
 }

@@ -37,6 +37,12 @@ type Mailbox struct {
 	// Password returns the password as it is now. It is asked before each login,
 	// so a rotated secret is used by the next session.
 	Password func(ctx context.Context) (string, error)
+	// Tokens supplies bearer tokens. Password or Tokens is set, not both.
+	Tokens TokenSource
+	// PasswordMechanism and TokenMechanism are how to log in; zero is whatever
+	// the server announces.
+	PasswordMechanism pop3.PasswordMechanism
+	TokenMechanism    pop3.TokenMechanism
 
 	Security    pop3.Security // pop3.TLS
 	TLS         *tls.Config   // as pop3.Dialer.TLS
@@ -119,7 +125,9 @@ func (m Mailbox) validate() error {
 	fault(m.Name == "", "has no name")
 	fault(err != nil, "host is not host:port")
 	fault(m.User == "", "has no user")
-	fault(m.Password == nil, "has no password")
+	fault(m.Password == nil && m.Tokens == nil, "has no password and no tokens")
+	fault(m.Password != nil && m.Tokens != nil, "has both a password and tokens")
+	fault(m.Tokens != nil && m.Security == pop3.Plain, "has tokens, which are not sent without TLS")
 	fault(m.Policy != DeleteSealed && m.Policy != KeepAll, "unknown policy")
 	return errors.Join(faults...)
 }

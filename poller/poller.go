@@ -244,16 +244,16 @@ func results(tickets []*ticket) []Result {
 // reports whether the server was asked for.
 func (p *Poller) poll(ctx context.Context, a *account) (res Result, dialed bool) {
 	m := a.mailbox
-	password, err := m.Password(ctx)
+	secret, err := m.secret(ctx)
 	if err != nil {
-		err = failed(OutcomePerm, mail.WithHint(mail.Errorf(mail.KindOf(err), "read the password: %w", err),
-			"check the secret that the configuration names for mailbox %q", m.Name))
 		return Result{Mailbox: m.Name, Outcome: OutcomePerm, Err: err}, false
 	}
-	if !a.breaker.admit(password) {
+	if !a.breaker.admit(secret) {
 		return Result{Mailbox: m.Name, Outcome: OutcomeCredentials, Err: errBlocked}, false
 	}
-	m.Password = func(context.Context) (string, error) { return password, nil }
+	if m.Tokens == nil {
+		m.Password = func(context.Context) (string, error) { return secret, nil }
+	}
 	res, _ = p.drainer.Drain(ctx, m)
 	a.breaker.record(res)
 	return res, true

@@ -127,24 +127,25 @@ func bounded(text string) string {
 	return text
 }
 
-// connect dials and logs in. The password is asked for now, so that a rotated
-// one is used.
+// connect dials and logs in; with a token that the server refuses, once more
+// with another one.
 func (s *session) connect(ctx context.Context) error {
-	password, err := s.m.Password(ctx)
-	if err != nil {
-		return failed(OutcomePerm, mail.WithHint(mail.Errorf(mail.KindOf(err), "read the password: %w", err),
-			"check the secret that the configuration names for mailbox %q", s.m.Name))
-	}
-	dialer := s.d.dialer(s.m)
-	dialer.NoPipelining = dialer.NoPipelining || s.st.Window == 1
-	auth, err := dialer.Dial(ctx)
+	as, err := s.identity(ctx)
 	if err != nil {
 		return err
 	}
-	s.report.TLS = auth.TLSState()
-	tx, err := auth.Login(ctx, s.m.User, password)
+	tx, err := s.login(ctx, as)
 	if err != nil {
-		return err
+		again, ok, cause := s.renewed(ctx, as, err)
+		switch {
+		case cause != nil:
+			return cause
+		case !ok:
+			return err
+		}
+		if tx, err = s.login(ctx, again); err != nil {
+			return err
+		}
 	}
 	s.tx = tx
 	s.st.Sessions++
@@ -152,6 +153,18 @@ func (s *session) connect(ctx context.Context) error {
 	s.consuming = s.m.RetrConsuming || caps.Known && caps.Expire == 0
 	s.setBudget(caps)
 	return nil
+}
+
+// login opens a connection and logs in once.
+func (s *session) login(ctx context.Context, as pop3.Identity) (*pop3.Transaction, error) {
+	dialer := s.d.dialer(s.m)
+	dialer.NoPipelining = dialer.NoPipelining || s.st.Window == 1
+	auth, err := dialer.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.report.TLS = auth.TLSState()
+	return auth.Login(ctx, as)
 }
 
 // setBudget takes the reach of the session from what earlier ones met. Where the

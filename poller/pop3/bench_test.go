@@ -41,7 +41,7 @@ func BenchmarkRetrieve(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			tx, err := a.Login(b.Context(), "ann", secret)
+			tx, err := a.Login(b.Context(), pop3.Password{User: "ann", Password: secret})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -38,16 +38,18 @@ type conn struct {
 	in   *bufio.Reader
 	body decoder
 
-	caps     Capabilities
-	tlsState string
-	secret   string // the password, to keep it out of errors
-	dead     error  // why the connection is closed; nil while it is open
+	host      string // host:port as configured
+	caps      Capabilities
+	timestamp string // of the greeting, for APOP; "" without one
+	tlsState  string
+	withheld  []string // secrets and what was made of them, in lower case, to keep them out of errors
+	dead      error    // why the connection is closed; nil while it is open
 }
 
 func newConn(raw net.Conn, d *Dialer) *conn {
 	c := &conn{
 		timeouts: d.Timeouts.withDefaults(), limits: d.Limits.withDefaults(),
-		log: d.Logger, lfOnly: d.LFOnly, noPipes: d.NoPipelining, raw: raw,
+		log: d.Logger, lfOnly: d.LFOnly, noPipes: d.NoPipelining, raw: raw, host: d.Address,
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -246,12 +248,40 @@ func (c *conn) refused(op string, st status, other Class) error {
 	return c.failWith(c.refusal(op, st, other))
 }
 
+// withhold keeps secrets, and what is made of them, out of errors and logs.
+func (c *conn) withhold(secrets ...string) {
+	for _, s := range secrets {
+		if s != "" {
+			c.withheld = append(c.withheld, strings.ToLower(s))
+		}
+	}
+}
+
+// telling is how many octets of a long secret in a row are too many.
+const telling = 12
+
 // clean makes what a server said fit for errors and logs.
 func (c *conn) clean(s string) string {
-	if c.secret != "" && strings.Contains(strings.ToLower(s), strings.ToLower(c.secret)) {
-		return "(withheld: it repeats the password)"
+	lower := strings.ToLower(s)
+	for _, secret := range c.withheld {
+		if repeats(lower, secret) {
+			return "(withheld: it repeats a secret)"
+		}
 	}
 	return cleanText(s)
+}
+
+// repeats reports whether s holds the secret or, of a long one, a telling part.
+func repeats(s, secret string) bool {
+	if len(secret) <= telling {
+		return strings.Contains(s, secret)
+	}
+	for i := 0; i+telling <= len(s); i++ {
+		if strings.Contains(secret, s[i:i+telling]) {
+			return true
+		}
+	}
+	return false
 }
 
 // pipelining reports whether more than one command may be outstanding.

@@ -137,6 +137,7 @@ func (c *conn) greeting() error {
 	if !st.ok {
 		return c.refused("greeting", st, Temp)
 	}
+	c.timestamp = timestampOf(st.text)
 	return nil
 }
 

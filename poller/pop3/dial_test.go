@@ -352,7 +352,7 @@ func walk(ctx context.Context, r *rig) error {
 	if err != nil {
 		return err
 	}
-	tx, err := a.Login(ctx, "ann", secret)
+	tx, err := a.Login(ctx, pop3.Password{User: "ann", Password: secret})
 	if err != nil {
 		return err
 	}

@@ -64,8 +64,12 @@ type Error struct {
 	// brackets, such as "SYS/TEMP" (RFC 2449 section 8, RFC 3206); or "".
 	Code string
 	// Text is what the server said: at most 200 octets, controls removed,
-	// withheld where it repeats the password.
+	// withheld where it repeats a secret.
 	Text string
+	// Challenge is what the server said of refused credentials before the -ERR,
+	// as Text: the status of an OAUTHBEARER or XOAUTH2 error (RFC 7628 section
+	// 3.2.2), or the error of SCRAM (RFC 5802 section 7); or "".
+	Challenge string
 	// Err is the cause; nil if the server's answer is all there is.
 	Err error
 }
@@ -83,6 +87,9 @@ func (e *Error) Error() string {
 	}
 	if e.Text != "" {
 		s += fmt.Sprintf(": %q", e.Text)
+	}
+	if e.Challenge != "" {
+		s += fmt.Sprintf(" (%q)", e.Challenge)
 	}
 	return s
 }

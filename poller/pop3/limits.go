@@ -10,7 +10,7 @@ type Timeouts struct {
 	Connect  time.Duration // TCP connection; 30 s
 	TLS      time.Duration // TLS handshake; 30 s
 	Greeting time.Duration // greeting and CAPA; 60 s
-	Auth     time.Duration // USER and PASS each: servers wait for locks; 120 s
+	Auth     time.Duration // each answer of a login: servers wait for locks; 120 s
 	Listing  time.Duration // STAT, LIST, UIDL: first octet; 5 min
 	Retrieve time.Duration // RETR, TOP: status line; 5 min
 	Command  time.Duration // DELE, NOOP, RSET, STLS, UTF8; 60 s

@@ -19,7 +19,7 @@ func TestRow14CapabilitiesAfterLogin(t *testing.T) {
 		if err != nil || a.Capabilities().Pipelining || a.TLSState() != "" {
 			t.Fatalf("%v, %+v", err, a.Capabilities())
 		}
-		tx, err := a.Login(t.Context(), "ann", secret)
+		tx, err := a.Login(t.Context(), pop3.Password{User: "ann", Password: secret})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestRow28OddCredentials(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, err = a.Login(t.Context(), c.user, c.password)
+				_, err = a.Login(t.Context(), pop3.Password{User: c.user, Password: c.password})
 				wantError(t, err, pop3.Perm, nil)
 				if r.sent("USER")+r.sent("PASS") != 0 || mail.KindOf(err) != mail.Invalid {
 					t.Errorf("sent %v, kind %v", r.srv.Commands(), mail.KindOf(err))
@@ -138,7 +138,7 @@ func TestRow28OddCredentials(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tx, err := a.Login(t.Context(), "änn", "pässword")
+		tx, err := a.Login(t.Context(), pop3.Password{User: "änn", Password: "pässword"})
 		if err != nil || r.sent("UTF8") != 1 {
 			t.Fatalf("with UTF8 USER: %v, %v", err, r.srv.Commands())
 		}

@@ -147,7 +147,7 @@ func (r *rig) tryLogin() (*pop3.Transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	tx, err := a.Login(r.t.Context(), "ann", secret)
+	tx, err := a.Login(r.t.Context(), pop3.Password{User: "ann", Password: secret})
 	if err == nil {
 		r.t.Cleanup(func() { tx.Close() })
 	}

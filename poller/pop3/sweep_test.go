@@ -43,7 +43,7 @@ func tell(t *testing.T, d *pop3.Dialer, w pop3.Window) (s story) {
 		s.err = err
 		return s
 	}
-	tx, err := a.Login(t.Context(), "ann", secret)
+	tx, err := a.Login(t.Context(), pop3.Password{User: "ann", Password: secret})
 	if err != nil {
 		s.err = err
 		return s
