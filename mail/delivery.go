@@ -67,6 +67,22 @@ type Receipt struct {
 	// Duplicate says that the same delivery (mailbox, UIDL, digest) was sealed
 	// before and that nothing was appended for this one.
 	Duplicate bool `json:"duplicate,omitempty"`
+	// First is when the mailbox first brought the same bytes, under whichever
+	// unique-id, by the later of the clocks of poller and sink; zero if this
+	// delivery is the first.
+	First time.Time `json:"first,omitzero"`
+}
+
+// Since returns since when the archive has the bytes from the receipt's mailbox:
+// First, else the later of Fetched and SealedAt. The zero Receipt has no time.
+func (r Receipt) Since() time.Time {
+	switch {
+	case !r.First.IsZero():
+		return r.First
+	case r.Fetched.After(r.SealedAt):
+		return r.Fetched
+	}
+	return r.SealedAt
 }
 
 // Covers returns nil if r allows deleting, from mailbox, the message that has

@@ -31,6 +31,24 @@ func TestReceiptCovers(t *testing.T) {
 	}
 }
 
+func TestReceiptSince(t *testing.T) {
+	at := func(s int64) time.Time { return time.Unix(s, 0) }
+	for name, tc := range map[string]struct {
+		r    Receipt
+		want time.Time
+	}{
+		"zero":           {Receipt{}, time.Time{}},
+		"sealed":         {Receipt{SealedAt: at(5)}, at(5)},
+		"fetched later":  {Receipt{SealedAt: at(5), Delivery: Delivery{Capture: Capture{Fetched: at(7)}}}, at(7)},
+		"fetched before": {Receipt{SealedAt: at(5), Delivery: Delivery{Capture: Capture{Fetched: at(3)}}}, at(5)},
+		"brought before": {Receipt{SealedAt: at(5), First: at(1)}, at(1)},
+	} {
+		if got := tc.r.Since(); !got.Equal(tc.want) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestTextForms(t *testing.T) {
 	id, err := ParseID("3-42")
 	if err != nil || id.String() != "3-42" {

@@ -68,59 +68,6 @@ type Event struct {
 	Drain *Drain `json:"drain,omitempty"`
 }
 
-// EventDrain is the Type of the event that each POP3 session leaves.
-const EventDrain = "drain"
-
-// A Drain is the report of one POP3 session.
-type Drain struct {
-	Session string    `json:"session"` // unique; an event of the same session is sealed once
-	Mailbox string    `json:"mailbox"`
-	Host    string    `json:"host"`
-	TLS     string    `json:"tls,omitempty"`
-	Worker  string    `json:"worker,omitempty"`
-	Started time.Time `json:"started"`
-	Ended   time.Time `json:"ended"`
-	Listed  int       `json:"listed"` // messages in the listing
-	Octets  int64     `json:"octets"` // their announced size
-	Fetched int       `json:"fetched"`
-	Sealed  int       `json:"sealed"`  // receipts held, those of earlier sessions included
-	Deleted int       `json:"deleted"` // DELE answered +OK
-	// Quiet counts the sessions since the mailbox's report before this one that
-	// found nothing to do and left no report of their own.
-	Quiet int  `json:"quiet,omitempty"`
-	Held  int  `json:"held"` // left on the server on purpose: short, poison, oversize, undeletable
-	Quit  Quit `json:"quit"`
-	// Outcome is "ok", or the class of the error that ended the session.
-	Outcome string `json:"outcome"`
-	Error   string `json:"error,omitempty"`
-	// Rows tell the fate of each message that the session handled; at most one
-	// session's budget of them.
-	Rows []DrainRow `json:"rows,omitempty"`
-}
-
-// A DrainRow is the fate of one message in a session.
-type DrainRow struct {
-	Number int    `json:"n"`
-	UIDL   Octets `json:"uidl"`
-	Size   int64  `json:"size"` // as listed
-	// ID is the record that seals it; nil if it is not sealed.
-	ID      *ID    `json:"id,omitempty"`
-	Deleted bool   `json:"deleted,omitempty"`
-	Why     string `json:"why,omitempty"` // why it was not sealed or not deleted
-}
-
-// A Quit tells how a session ended; deletion is proven only by absence in a
-// later listing.
-type Quit string
-
-// The ways a session ends.
-const (
-	QuitNone    Quit = "none"    // closed without QUIT: the server deletes nothing (RFC 1939 section 6)
-	QuitAcked   Quit = "acked"   // +OK
-	QuitRefused Quit = "refused" // -ERR: some or none of the messages were removed
-	QuitUnknown Quit = "unknown" // QUIT was sent, no answer came
-)
-
 // A Cursor tells how far a follower has come in a ledger.
 type Cursor struct {
 	Partition uint16 `json:"partition"`
