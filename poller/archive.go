@@ -15,9 +15,11 @@ import (
 // and Corrupt mean that this one message is refused: the others go on.
 type Archive interface {
 	// Lookup tells which rows of a mailbox are sealed. The answer has the length
-	// and order of rows; a zero Receipt stands for a row that is not known. It is
-	// asked for rows whose UIDL occurs once, at most 10,000 at a time; as a rule
-	// once per session.
+	// and order of rows; a zero Receipt stands for a row that is not known. Where
+	// only a message of another size is sealed under the UIDL, its receipt may be
+	// returned: it is no reason to delete, but a contradiction that is counted. It
+	// is asked for rows whose UIDL occurs once, at most 10,000 at a time; as a rule
+	// once per session, and once more for what is about to be deleted.
 	Lookup(ctx context.Context, mailbox string, rows []mail.Listing) ([]mail.Receipt, error)
 
 	// Begin starts the transfer of one message. Nothing of it reaches the archive

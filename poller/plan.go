@@ -71,6 +71,7 @@ func intersect(rows []pop3.Row, uidls []pop3.UidlRow, hasUidl bool) []entry {
 type message struct {
 	entry
 	known mail.Receipt // of an earlier session; zero if there is none
+	other bool         // the UIDL is sealed, but not in this size
 
 	sent     bool // RETR was, or may have been, sent
 	refusal  bool // RETR was answered -ERR: the server did not hand it out
@@ -143,7 +144,7 @@ func (s *session) planPage(ctx context.Context, page []entry, rows map[rowKey]*r
 	}
 	for i, e := range page {
 		r := rows[e.key()]
-		m := &message{entry: e, known: receipts[i]}
+		m := newMessage(e, receipts[i])
 		switch {
 		case !m.isKnown() && r != nil && !r.due(now, s.st.Sessions):
 			s.plan.held++
@@ -165,8 +166,22 @@ func (s *session) planPage(ctx context.Context, page []entry, rows map[rowKey]*r
 	return nil
 }
 
+// newMessage makes the message of a row and of what the archive has under its
+// UIDL.
+func newMessage(e entry, found mail.Receipt) *message {
+	m := &message{entry: e}
+	switch {
+	case found.SealedAt.IsZero() || found.Suspect != "":
+	case e.size < 0 || found.ListSize != e.size:
+		m.other = true
+	default:
+		m.known = found
+	}
+	return m
+}
+
 // isKnown reports whether an earlier session's receipt may allow a deletion.
-func (m *message) isKnown() bool { return !m.known.SealedAt.IsZero() && m.known.Suspect == "" }
+func (m *message) isKnown() bool { return !m.known.SealedAt.IsZero() }
 
 // lookup asks the archive for the rows of the page that UIDL identifies; the
 // others have a zero receipt.

@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/catalog"
@@ -15,6 +16,7 @@ type verdict struct {
 	action action
 	record mail.Record  // of what is appended, as far as known before it is
 	at     int          // index among the entries, for appended and twin
+	first  time.Time    // when the mailbox first brought the bytes, for a reference
 	known  mail.Receipt // for duplicate
 	err    error        // for refused
 	second *second      // the reader of a large message that is appended
@@ -140,6 +142,7 @@ func (p *plan) reference(v verdict, known catalog.Standing) verdict {
 		return v
 	}
 	v.record.Kind, v.record.Of, v.record.Again = mail.KindReference, known.Message, again
+	v.first = known.First
 	return p.add(v, entry)
 }
 
@@ -199,7 +202,7 @@ func (p *plan) settle(sealed []ledger.Sealed) []mail.Record {
 		default:
 			v.known = mail.Receipt{
 				Delivery: v.item.in.Delivery, ID: at.ID, Segment: at.Segment,
-				SealedAt: at.At, Duplicate: v.action == twin,
+				SealedAt: at.At, Duplicate: v.action == twin, First: v.first,
 			}
 		}
 		if v.action == appended {

@@ -42,6 +42,20 @@ func TestSealAndSealAgain(t *testing.T) {
 	r.check(l)
 }
 
+// A message that comes under another unique-id has the age of its first seal.
+func TestReferenceKeepsTheAge(t *testing.T) {
+	r := memRig(t, Options{})
+	first := r.deliver(newLetter("a@example.org", "u1", "x"))[0]
+	again := r.deliver(newLetter("a@example.org", "u2", "x"))[0]
+	if again.ID == first.ID || !again.First.Equal(first.Since()) || !first.First.IsZero() {
+		t.Errorf("first %+v, again %+v", first, again)
+	}
+	twice := r.deliver(newLetter("a@example.org", "u2", "x"))[0]
+	if !twice.Duplicate || !twice.Since().Equal(first.Since()) {
+		t.Errorf("duplicate %+v", twice)
+	}
+}
+
 // The same deliveries get the same records whether each is a batch of its own
 // or all are in one.
 func TestDecisions(t *testing.T) {

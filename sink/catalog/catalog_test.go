@@ -105,11 +105,14 @@ func TestLookup(t *testing.T) {
 		{"known", "a", mail.Listing{UIDL: "1", Size: 5}, 1},
 		{"recycled UIDL, other size", "a", mail.Listing{UIDL: "1", Size: recycled.ListSize}, 8},
 		{"recycled UIDL, same size: the latest", "a", mail.Listing{UIDL: "2", Size: 7}, 10},
-		{"other size", "a", mail.Listing{UIDL: "1", Size: 6}, 0},
+		{"other size: a contradiction", "a", mail.Listing{UIDL: "1", Size: 6}, 8},
 		{"other mailbox", "b", mail.Listing{UIDL: "1", Size: 5}, 0},
 		{"other UIDL", "a", mail.Listing{UIDL: "11", Size: 5}, 0},
 		{"octets", "a", mail.Listing{UIDL: "\x00\xff\n", Size: 8}, 3},
 		{"long", "a", mail.Listing{UIDL: mail.Octets(long), Size: 6}, 4},
+		{"long, other size", "a", mail.Listing{UIDL: mail.Octets(long), Size: 9}, 4},
+		{"prefix of a UIDL", "a", mail.Listing{UIDL: "\x00\xff", Size: 8}, 0},
+		{"suspect, other size", "a", mail.Listing{UIDL: "short", Size: 1}, 0},
 		{"long, last octet differs", "a", mail.Listing{UIDL: mail.Octets(long[1:] + "v"), Size: 6}, 0},
 		{"empty UIDL", "a", mail.Listing{Size: 9}, 0},
 		{"suspect", "a", mail.Listing{UIDL: "short", Size: suspect.ListSize}, 0},
@@ -145,6 +148,37 @@ func TestLookupReceipt(t *testing.T) {
 	}
 	if err := got[0].Covers("a", d.Fingerprint); err != nil {
 		t.Errorf("Covers: %v", err)
+	}
+}
+
+// Since when the archive has a message does not start anew when the server
+// gives it another unique-id.
+func TestFirstIsThatOfTheBytes(t *testing.T) {
+	c := open(t, filepath.Join(t.TempDir(), "c.db"))
+	apply(t, c,
+		message(1, delivery("b", "0", "x")),
+		reference(2, 1, false, delivery("a", "old", "x")),
+		reference(9, 1, true, delivery("a", "new", "x")))
+	rows := []mail.Listing{{UIDL: "old", Size: 3}, {UIDL: "new", Size: 3}}
+	got, err := c.Lookup("a", rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	since := epoch.Add(2 * time.Second)
+	if !got[0].First.IsZero() || !got[0].Since().Equal(since) {
+		t.Errorf("of the first delivery: First %v, Since %v", got[0].First, got[0].Since())
+	}
+	if !got[1].First.Equal(since) || !got[1].Since().Equal(since) {
+		t.Errorf("of the second delivery: First %v, Since %v", got[1].First, got[1].Since())
+	}
+	standings, err := c.Standings([]mail.Delivery{delivery("a", "third", "x"), delivery("a", "new", "x"), delivery("a", "old", "x"), delivery("c", "1", "x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct{ first, sealed time.Time }{{since, time.Time{}}, {since, since}, {since, time.Time{}}, {}} {
+		if s := standings[i]; !s.First.Equal(want.first) || !s.Sealed.First.Equal(want.sealed) {
+			t.Errorf("standing %d: %+v", i, s)
+		}
 	}
 }
 

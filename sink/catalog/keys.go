@@ -70,8 +70,12 @@ func deliveryKey(box uint32, c mail.Capture, digest mail.Digest) []byte {
 // rowKey leads to the latest delivery that a row of the listing names. The size
 // stands last and has a fixed length, so no two rows share a key.
 func rowKey(box uint32, row mail.Listing) []byte {
-	key := octets(binary.BigEndian.AppendUint32(make([]byte, 0, 128), box), string(row.UIDL))
-	return binary.BigEndian.AppendUint64(key, uint64(row.Size))
+	return binary.BigEndian.AppendUint64(uidlKey(box, row.UIDL), uint64(row.Size))
+}
+
+// uidlKey begins the keys of all rows with the UIDL.
+func uidlKey(box uint32, uidl mail.Octets) []byte {
+	return octets(binary.BigEndian.AppendUint32(make([]byte, 0, 128), box), string(uidl))
 }
 
 // nameable reports whether a row can name a delivery at all: a server without

@@ -1,6 +1,10 @@
 package catalog
 
 import (
+	"bytes"
+	"slices"
+	"time"
+
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -9,9 +13,10 @@ import (
 // Lookup tells which rows of a mailbox's listing are sealed. The answer has the
 // length of rows; a zero Receipt means unknown. A row is known if a delivery of
 // the mailbox had the same non-empty UIDL and the same LIST size and was not
-// suspect; of several the latest is returned. A receipt holds everything that
-// Receipt.Covers compares, but of the capture only mailbox, UIDL, LIST size and
-// time.
+// suspect; of several the latest is returned. If there is none, but one of
+// another size, that is returned: it contradicts the row, and its LIST size says
+// so. A receipt holds everything that Receipt.Covers compares, and First, but of
+// the capture only mailbox, UIDL, LIST size and time.
 func (c *Catalog) Lookup(mailbox string, rows []mail.Listing) ([]mail.Receipt, error) {
 	receipts := make([]mail.Receipt, len(rows))
 	err := c.view(func(tx *bolt.Tx) error {
@@ -86,8 +91,10 @@ type Standing struct {
 	// Known says that the bytes are sealed, and Message by which record.
 	Known   bool
 	Message mail.ID
-	// Again says that this mailbox has delivered these bytes before.
+	// Again says that this mailbox has delivered these bytes before, and First
+	// when it first did.
 	Again bool
+	First time.Time
 }
 
 // Standings tells for each delivery what the ledger holds of it, all as of one
@@ -124,9 +131,49 @@ func (r reader) number(mailbox string) (uint32, bool) {
 
 // row answers one row of a listing.
 func (r reader) row(mailbox string, box uint32, row mail.Listing) (mail.Receipt, error) {
-	return r.at(bucketRow, rowKey(box, row), mailbox, func(e entry) bool {
+	key := rowKey(box, row)
+	if r.tx.Bucket(bucketRow).Get(key) == nil {
+		if key = r.otherSize(box, row.UIDL); key == nil {
+			return mail.Receipt{}, nil
+		}
+		row.Size = int64(readSeq(key[len(key)-8:]))
+	}
+	receipt, err := r.at(bucketRow, key, mailbox, func(e entry) bool {
 		return e.box == box && e.uidl == row.UIDL && e.listSize == row.Size && e.suspect == ""
 	})
+	if err == nil {
+		receipt.First, err = r.first(box, receipt)
+	}
+	return receipt, err
+}
+
+// otherSize returns the key of a row with the UIDL, that of its largest size;
+// nil if there is none. Sizes are far below 1<<56, so their keys begin with 0.
+func (r reader) otherSize(box uint32, uidl mail.Octets) []byte {
+	prefix := uidlKey(box, uidl)
+	cursor := r.tx.Bucket(bucketRow).Cursor()
+	key, _ := cursor.Seek(append(slices.Clone(prefix), 1))
+	if key == nil {
+		key, _ = cursor.Last()
+	} else {
+		key, _ = cursor.Prev()
+	}
+	if len(key) != len(prefix)+8 || !bytes.HasPrefix(key, prefix) {
+		return nil
+	}
+	return key
+}
+
+// first returns Receipt.First of a receipt: zero if its delivery was the first
+// of its bytes to the mailbox.
+func (r reader) first(box uint32, of mail.Receipt) (time.Time, error) {
+	receipt, err := r.at(bucketSealed, digestKey(box, of.Digest), of.Mailbox, func(e entry) bool {
+		return e.box == box && e.print.Digest == of.Digest
+	})
+	if err != nil || receipt.ID == of.ID {
+		return time.Time{}, err
+	}
+	return receipt.Since(), nil
 }
 
 func (r reader) standing(d mail.Delivery) (Standing, error) {
@@ -139,10 +186,20 @@ func (r reader) standing(d mail.Delivery) (Standing, error) {
 	if err != nil || !s.Known || !known {
 		return s, err
 	}
-	s.Again = r.tx.Bucket(bucketSealed).Get(digestKey(box, d.Digest)) != nil
+	first, err := r.at(bucketSealed, digestKey(box, d.Digest), d.Mailbox, func(e entry) bool {
+		return e.box == box && e.print.Digest == d.Digest
+	})
+	s.Again = !first.SealedAt.IsZero()
+	if err != nil || !s.Again {
+		return s, err
+	}
+	s.First = first.Since()
 	s.Sealed, err = r.at(bucketSealed, deliveryKey(box, d.Capture, d.Digest), d.Mailbox, func(e entry) bool {
 		return e.box == box && e.print.Digest == d.Digest && e.uidl == d.UIDL && (e.suspect == "") == (d.Suspect == "")
 	})
+	if !s.Sealed.SealedAt.IsZero() && s.Sealed.ID != first.ID {
+		s.Sealed.First = s.First
+	}
 	return s, err
 }
 
