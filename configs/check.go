@@ -65,6 +65,11 @@ func (k *checking) values() {
 	within(k, "nats.lease", c.NATS.Lease, 2*second, 10*minute)
 	within(k, "poll.interval", c.Poll.Interval, second, 30*24*hour)
 	within(k, "poll.jitter", c.Poll.Jitter, 0, 50)
+	interval := c.Poll.Interval
+	if _, written := k.origins["poll.interval"]; !written {
+		interval = 0
+	}
+	k.timing("poll", timing{interval, c.Poll.Schedule, c.Poll.Timezone, c.Poll.DailyLimit})
 	within(k, "poll.max_sessions", c.Poll.MaxSessions, 1, 10_000)
 	within(k, "poll.per_host", c.Poll.PerHost, 1, 1000)
 	within(k, "poll.logins_per_minute", c.Poll.LoginsPerMinute, 1, 60_000)

@@ -27,6 +27,7 @@ func (k *checking) host(key, name string, h Host) {
 	}
 	k.plain(key, h.Security, h.AllowPlain)
 	k.authorities(join(key, "ca_file"), h.CAFile)
+	k.timing(key, timing{h.Interval, h.Schedule, h.Timezone, h.DailyLimit})
 	k.overrides(key, overrides{h.Interval, h.Window, h.BatchMessages, h.BatchSize})
 	if h.PerHost != 0 {
 		within(k, join(key, "per_host"), h.PerHost, 1, 1000)
@@ -94,6 +95,7 @@ func (k *checking) mailbox(m *Mailbox) {
 	k.mailboxHost(m, h)
 	k.plain(m.key, m.Security, m.AllowPlain || h.AllowPlain)
 	k.authorities(join(m.key, "ca_file"), m.CAFile)
+	k.timing(m.key, timing{m.Interval, m.Schedule, m.Timezone, m.DailyLimit})
 	k.overrides(m.key, overrides{m.Interval, m.Window, m.BatchMessages, m.BatchSize})
 	if h.NoPipelining && m.Window > 1 {
 		k.fault(join(m.key, "window"), "contradicts no_pipelining of its host", "remove one of them")

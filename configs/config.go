@@ -69,22 +69,32 @@ type NATS struct {
 	QueueBytes Size `koanf:"queue_bytes" default:"1GiB"`
 	// Copies that an external cluster keeps of the queue: 1, 3 or 5.
 	Replicas int `koanf:"replicas" default:"1"`
-	// Life of a worker's claim on a mailbox when the worker has died: how long
-	// its mailboxes wait for another one.
-	Lease Duration `koanf:"lease" default:"60s"`
+	// Life of a worker's claim on a mailbox when the worker has died. Another one
+	// takes over at most 15 s after it.
+	Lease Duration `koanf:"lease" default:"40s"`
 }
 
 // Poll is the section "poll". Hosts and mailboxes override what they repeat.
 type Poll struct {
 	// Time between two polls of a mailbox.
 	Interval Duration `koanf:"interval" default:"15m"`
-	// Share of the interval, in percent, by which each poll is moved at random.
+	// Times of polls as a cron expression, in place of interval, such as
+	// "*/15 8-18 * * MON-FRI". Empty: interval counts.
+	Schedule string `koanf:"schedule"`
+	// Time zone of schedule by its IANA name, such as Europe/Berlin. Default: UTC.
+	Timezone string `koanf:"timezone"`
+	// Share in percent, 0 to 50, by which polls are moved at random: either way
+	// with interval, to a later time with schedule.
 	Jitter int `koanf:"jitter" default:"10"`
+	// Most octets that are fetched from one mailbox within 24 hours; 0 is no limit.
+	// The mailbox then rests until the oldest of them are 24 hours old. The last
+	// message may go beyond.
+	DailyLimit Size `koanf:"daily_limit" default:"0"`
 	// Most sessions that one worker holds open at a time.
 	MaxSessions int `koanf:"max_sessions" default:"32"`
-	// Most sessions to one host at a time.
+	// Most sessions of one worker to one host at a time.
 	PerHost int `koanf:"per_host" default:"4"`
-	// Most logins to one host in a minute.
+	// Most logins of one worker to one host in a minute.
 	LoginsPerMinute int `koanf:"logins_per_minute" default:"30"`
 	// RETR commands sent ahead of their answers.
 	Window int `koanf:"window" default:"32"`
@@ -111,6 +121,9 @@ type HTTP struct {
 	// host:port to listen on, such as 127.0.0.1:8025 or :8025. Empty: off. There
 	// is no authentication: do not expose it.
 	Listen string `koanf:"listen"`
+	// Whether /metrics has series for each mailbox, some twenty of them. auto: up
+	// to 1000 mailboxes. Those of hosts, which sum them up, are always there.
+	MailboxMetrics string `koanf:"mailbox_metrics" enum:"auto,on,off" default:"auto"`
 }
 
 // Log is the section "log".
@@ -143,9 +156,16 @@ type Host struct {
 	CAFile string `koanf:"ca_file" kind:"path"`
 	// Time between two polls of a mailbox.
 	Interval Duration `koanf:"interval"`
-	// Most sessions to this host at a time.
+	// Times of polls as a cron expression, in place of interval.
+	Schedule string `koanf:"schedule"`
+	// Time zone of schedule by its IANA name.
+	Timezone string `koanf:"timezone"`
+	// Most octets that are fetched from one mailbox within 24 hours. Gmail allows
+	// 1250 MB; 1GiB keeps a distance.
+	DailyLimit Size `koanf:"daily_limit"`
+	// Most sessions of one worker to this host at a time.
 	PerHost int `koanf:"per_host"`
-	// Most logins to this host in a minute.
+	// Most logins of one worker to this host in a minute.
 	LoginsPerMinute int `koanf:"logins_per_minute"`
 	// RETR commands sent ahead of their answers.
 	Window int `koanf:"window"`
@@ -186,6 +206,12 @@ type Mailbox struct {
 	CAFile string `koanf:"ca_file" kind:"path"`
 	// Time between two polls.
 	Interval Duration `koanf:"interval"`
+	// Times of polls as a cron expression, in place of interval.
+	Schedule string `koanf:"schedule"`
+	// Time zone of schedule by its IANA name.
+	Timezone string `koanf:"timezone"`
+	// Most octets that are fetched within 24 hours.
+	DailyLimit Size `koanf:"daily_limit"`
 	// RETR commands sent ahead of their answers.
 	Window int `koanf:"window"`
 	// Most messages of one session.

@@ -14,6 +14,10 @@ const (
 
 	DeleteAfterSeal = "after-seal"
 	DeleteNever     = "never"
+
+	MetricsAuto = "auto"
+	MetricsOn   = "on"
+	MetricsOff  = "off"
 )
 
 // A ResolvedMailbox is a mailbox with the defaults of its host and of "poll"
@@ -31,9 +35,12 @@ type ResolvedMailbox struct {
 	// Delete is DeleteAfterSeal or DeleteNever.
 	Delete   string
 	Interval time.Duration
-	// Jitter is the share of the interval by which a poll is moved, 0 to 0.5.
+	// Timetable, if not nil, counts in place of Interval.
+	Timetable *Timetable
+	// Jitter is the share by which a poll is moved, 0 to 0.5.
 	Jitter          float64
-	PerHost         int // sessions at a time
+	DailyLimit      int64 // octets fetched within 24 hours; 0 is no limit
+	PerHost         int   // sessions at a time
 	LoginsPerMinute int
 	Window          int
 	BatchMessages   int
@@ -62,6 +69,7 @@ func (c *Config) resolve(m *Mailbox) ResolvedMailbox {
 	if key == "" {
 		key = address
 	}
+	interval, timetable := c.timing(m, h)
 	return ResolvedMailbox{
 		Name:            m.Name,
 		HostKey:         key,
@@ -71,8 +79,10 @@ func (c *Config) resolve(m *Mailbox) ResolvedMailbox {
 		Security:        security,
 		CAFile:          cmp.Or(m.CAFile, h.CAFile),
 		Delete:          cmp.Or(m.Delete, h.Delete, c.Poll.Delete),
-		Interval:        time.Duration(cmp.Or(m.Interval, h.Interval, c.Poll.Interval)),
+		Interval:        interval,
+		Timetable:       timetable,
 		Jitter:          float64(c.Poll.Jitter) / 100,
+		DailyLimit:      int64(cmp.Or(m.DailyLimit, h.DailyLimit, c.Poll.DailyLimit)),
 		PerHost:         cmp.Or(h.PerHost, c.Poll.PerHost),
 		LoginsPerMinute: cmp.Or(h.LoginsPerMinute, c.Poll.LoginsPerMinute),
 		Window:          cmp.Or(m.Window, h.Window, c.Poll.Window),
@@ -84,6 +94,24 @@ func (c *Config) resolve(m *Mailbox) ResolvedMailbox {
 		NoPipelining:    h.NoPipelining,
 		RetrConsuming:   h.RetrConsuming,
 	}
+}
+
+// timing returns what the innermost level says that sets either of interval and
+// schedule; the zone of a schedule may stand further out.
+func (c *Config) timing(m *Mailbox, h Host) (time.Duration, *Timetable) {
+	interval := time.Duration(cmp.Or(m.Interval, h.Interval, c.Poll.Interval))
+	schedule := m.Schedule
+	if schedule == "" && m.Interval == 0 {
+		schedule = h.Schedule
+	}
+	if schedule == "" && m.Interval == 0 && h.Interval == 0 {
+		schedule = c.Poll.Schedule
+	}
+	if schedule == "" {
+		return interval, nil
+	}
+	t, _ := parseTimetable(schedule, cmp.Or(m.Timezone, h.Timezone, c.Poll.Timezone))
+	return interval, t
 }
 
 // hostOf returns the entry of "hosts" that m names, under its key; or, for a

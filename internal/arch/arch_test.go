@@ -56,6 +56,7 @@ var homes = []struct {
 	{"github.com/vbauerster/", []string{"cmd/mailkeep"}, "commands are the edge"},
 	{"github.com/spf13/pflag", []string{"cmd/mailkeep", "configs"}, "flags are a source of the configuration"},
 	{"github.com/knadh/koanf", []string{"configs"}, "rooms know no configuration"},
+	{"github.com/netresearch/go-cron", []string{"configs"}, "the poller asks a timetable for the next time only"},
 	{"github.com/go-viper/mapstructure", []string{"configs"}, "rooms know no configuration"},
 	{"go.yaml.in/yaml", []string{"configs"}, "rooms know no configuration"},
 	{"github.com/emersion/go-message", []string{"parser"}, "one reader of mail"},
