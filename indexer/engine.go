@@ -84,6 +84,9 @@ func settings() map[string]any {
 		},
 		"scorchMergePlanOptions": map[string]any{
 			"maxSegmentsPerTier": 10, "segmentsPerMergeTask": 10, "tierGrowth": 10, "maxSegmentSize": 5000000,
+			// Smaller ones count as if they had this many documents. A full batch
+			// has more: it is not merged until there are ten of them.
+			"floorSegmentSize": 200,
 		},
 	}
 }

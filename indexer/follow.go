@@ -80,7 +80,7 @@ func (x *Index) pump(ctx context.Context, p pump) error {
 	if err != nil {
 		return err
 	}
-	p.opts, p.engine = &x.opts, e
+	p.opts, p.engine, p.hurry = &x.opts, e, x.hurry
 	p.committed = x.position.Store
 	return p.run(ctx)
 }

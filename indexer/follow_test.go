@@ -124,6 +124,32 @@ func TestFollowIndexesWhatIsSealed(t *testing.T) {
 	}
 }
 
+func TestHurryEndsTheLingering(t *testing.T) {
+	t.Parallel()
+	l := corpus(5, 9)
+	x, err := Open(Options{Dir: t.TempDir(), Linger: time.Hour, Patience: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cursors := make(chan uint64, 100)
+	done := make(chan error, 1)
+	go func() {
+		done <- x.Follow(ctx, l, parseJSON, headerDate, func(c mail.Cursor) { cursors <- c.Position })
+	}()
+	for <-cursors != 5 { // what is there at the start is not lingered over
+	}
+	r := l.add("a", &mail.Message{Text: "somebody waits for this"})
+	x.Hurry()
+	for <-cursors != r.Next {
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUnreadableMessagesAreDocuments(t *testing.T) {
 	t.Parallel()
 	l := newLedger()

@@ -89,7 +89,8 @@ type Index struct {
 	searches chan struct{}
 	running  sync.WaitGroup // searches and their readers
 
-	following sync.Mutex // held by the one follower
+	following sync.Mutex    // held by the one follower
+	hurry     chan struct{} // holds a token for a follower that is not to linger
 	position  atomic.Uint64
 
 	// mu guards engine: held for reading while a reader is taken from it and
@@ -112,7 +113,7 @@ func Open(o Options) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{opts: o, lock: lock, searches: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	x := &Index{opts: o, lock: lock, searches: make(chan struct{}, runtime.GOMAXPROCS(0)), hurry: make(chan struct{}, 1)}
 	if x.engine, err = openEngine(&x.opts); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -122,6 +123,15 @@ func Open(o Options) (*Index, error) {
 
 // Position returns the cursor: all records before it are indexed, durably.
 func (x *Index) Position() uint64 { return x.position.Load() }
+
+// Hurry tells the follower that somebody waits: it does not linger before it
+// indexes what comes next, or what came already.
+func (x *Index) Hurry() {
+	select {
+	case x.hurry <- struct{}{}:
+	default:
+	}
+}
 
 // Close waits for searches in progress and closes the index. A follower must
 // have returned before. Closing again does nothing.

@@ -41,6 +41,7 @@ type pump struct {
 	date      DateFunc
 	progress  func(mail.Cursor)
 	committed func(position uint64)
+	hurry     <-chan struct{} // a token ends the wait for a still ledger
 
 	endless bool
 	target  uint64 // where to end, unless endless
@@ -119,15 +120,27 @@ func (p *pump) feed(ctx context.Context) error {
 	return nil
 }
 
-// settle waits until the ledger is still, or patience ends.
+// settle waits until the ledger is still, patience ends, or somebody waits.
 func (p *pump) settle(ctx context.Context) {
-	began := time.Now()
-	for size := p.src.Size(); time.Since(began) < p.opts.Patience && pause(ctx, p.opts.Linger); {
-		now := p.src.Size()
-		if now == size {
+	patience := time.NewTimer(p.opts.Patience)
+	defer patience.Stop()
+	still := time.NewTicker(p.opts.Linger)
+	defer still.Stop()
+	for size := p.src.Size(); ; {
+		select {
+		case <-still.C:
+			now := p.src.Size()
+			if now == size {
+				return
+			}
+			size = now
+		case <-patience.C:
+			return
+		case <-p.hurry:
+			return
+		case <-ctx.Done():
 			return
 		}
-		size = now
 	}
 }
 

@@ -151,13 +151,14 @@ const indexPatience = time.Minute
 // catchUp waits until the indexes of this process have everything that is
 // sealed now.
 func (a *App) catchUp(ctx context.Context) error {
-	const step = 50 * time.Millisecond
+	const step = 10 * time.Millisecond
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	for _, p := range a.partitions {
 		if p.index == nil {
 			continue
 		}
+		p.index.Hurry()
 		moved, last := time.Now(), uint64(0)
 		for goal := p.source.Size(); ; {
 			pos := p.index.Position()
