@@ -78,7 +78,7 @@ crash: servers
 
 # What is printed from the code: configuration reference and golden files.
 docs golden:
-	$(GO) test ./configs ./cmd/mailkeep ./parser -update
+	$(GO) test ./configs ./cmd/mailkeep ./parser ./internal/telemetry -update
 	@git diff --stat
 
 image:

@@ -27,7 +27,10 @@ type Options struct {
 
 	Logger   *slog.Logger // nil discards
 	Observer Observer     // may be nil
-	Worker   string       // names this process in captures and events
+	// Ended is told how each drain ended, those that did not come to a login
+	// included; it must not block. Nil tells nobody.
+	Ended  func(Result)
+	Worker string // names this process in captures and events
 }
 
 // Defaults of Options.
@@ -283,6 +286,9 @@ func (p *Poller) setStarted(a *account, now time.Time) {
 }
 
 func (p *Poller) setEnded(a *account, r Result, now time.Time) {
+	if p.o.Ended != nil {
+		p.o.Ended(r)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := &a.status

@@ -63,7 +63,7 @@ func New(ctx context.Context, c *configs.Config, roles []Role, console Console) 
 	}
 	a := &App{
 		cfg: c, roles: roles, console: console, worker: workerName(), log: log, life: newLifecycle(log),
-		metrics: telemetry.NewMetrics(), health: &telemetry.Health{},
+		metrics: newMetrics(c), health: &telemetry.Health{},
 	}
 	if err := a.open(ctx); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)

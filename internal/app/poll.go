@@ -10,7 +10,6 @@ import (
 
 	"github.com/mailkeep/mailkeep/configs"
 	"github.com/mailkeep/mailkeep/internal/bus"
-	"github.com/mailkeep/mailkeep/internal/telemetry"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/poller"
 	"github.com/mailkeep/mailkeep/poller/pop3"
@@ -24,6 +23,7 @@ func (a *App) openPoller() error {
 	if a.poller, err = poller.New(o); err != nil {
 		return err
 	}
+	a.metrics.Watch(a.mailboxStates, a.hostStates)
 	stop, err := a.bus.ServePollers(a.tellDue)
 	if err != nil {
 		return err
@@ -46,12 +46,13 @@ func (a *App) pollerOptions() (poller.Options, error) {
 	}
 	return poller.Options{
 		Mailboxes: mailboxes,
-		Archive:   busArchive{a.bus, a.metrics},
+		Archive:   busArchive{a.bus},
 		Leaser:    busLeaser{a.bus},
 		Store:     busStore{a.bus},
 
 		MaxSessions: a.cfg.Poll.MaxSessions, PerHost: a.cfg.Poll.PerHost, LoginsPerMinute: a.cfg.Poll.LoginsPerMinute,
 		StopGrace: time.Duration(a.cfg.Poll.StopGrace), Logger: a.log, Observer: newDrainProgress(a.console), Worker: a.worker,
+		Ended: func(r poller.Result) { a.metrics.Ended(sessionOf(r)) },
 	}, nil
 }
 
@@ -99,10 +100,7 @@ func tlsConfig(known map[string]*tls.Config, caFile string) (*tls.Config, error)
 
 // busArchive is the archive as the poller sees it: on the other side of the
 // bus.
-type busArchive struct {
-	bus     *bus.Bus
-	metrics *telemetry.Metrics
-}
+type busArchive struct{ bus *bus.Bus }
 
 func (b busArchive) Lookup(ctx context.Context, mailbox string, rows []mail.Listing) ([]mail.Receipt, error) {
 	return b.bus.Lookup(ctx, mailbox, rows)
@@ -117,9 +115,6 @@ func (b busArchive) Begin(ctx context.Context, mailbox string) (poller.Transfer,
 }
 
 func (b busArchive) Report(ctx context.Context, mailbox string, e mail.Event) error {
-	if e.Drain != nil {
-		b.metrics.Drained(*e.Drain)
-	}
 	return b.bus.Report(ctx, e, mailbox)
 }
 

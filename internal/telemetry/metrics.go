@@ -11,113 +11,117 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// Options say what Metrics are about.
+type Options struct {
+	// Software is the name and version of the program, for build_info.
+	Software string
+	// Hosts names, by configured mailbox, the host that its metrics are summed
+	// under. A mailbox that is not in it is not measured, so that no message can
+	// make a series.
+	Hosts map[string]string
+	// PerMailbox says whether each mailbox has series of its own.
+	PerMailbox bool
+}
+
 // Metrics are the numbers of one process, for Prometheus. Its methods may be
 // called from many goroutines at once and do not block.
 type Metrics struct {
 	registry *prometheus.Registry
+	defined  []Definition
+	hosts    map[string]string // by mailbox
+	perBox   bool
 
-	sessions, fetched, deleted, fetchedOctets *prometheus.CounterVec
-	listed, held, success                     *prometheus.GaugeVec
-	sealed, sealedOctets, duplicates          prometheus.Counter
-	sealSeconds                               prometheus.Histogram
-	ledger, index                             *prometheus.GaugeVec
-	queueMessages, queueOctets, queueLimit    prometheus.Gauge
-	failures                                  *prometheus.CounterVec
+	gaugesOf  map[string]*prometheus.Desc // of the states of mailboxes and hosts
+	box, host pollerCounters
+	logins    *prometheus.CounterVec
+
+	boxSealed, boxSealedBytes        *prometheus.CounterVec
+	sealed, sealedBytes, duplicates  prometheus.Counter
+	sealSeconds                      prometheus.Histogram
+	ledger, index                    *prometheus.GaugeVec
+	queueMessages, queueBytes, limit prometheus.Gauge
+	failures                         *prometheus.CounterVec
+}
+
+// A Definition is what the documentation says of a metric.
+type Definition struct {
+	Name   string
+	Type   string // "counter", "gauge" or "histogram"
+	Labels []string
+	Help   string
 }
 
 // NewMetrics returns metrics with a registry of their own, which also has
 // those of the Go runtime and the process.
-func NewMetrics() *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry()}
+func NewMetrics(o Options) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), hosts: o.Hosts, perBox: o.PerMailbox}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.poller()
+	m.gauges("build_info", "The program that runs; always 1.", "software").WithLabelValues(o.Software).Set(1)
+	m.states()
+	m.sessions()
 	m.archive()
 	m.failures = m.counters("failures_total", "Failures by kind and by the room that met them.", "room", "kind")
 	return m
 }
 
-func (m *Metrics) poller() {
-	m.sessions = m.counters("sessions_total", "POP3 sessions that logged in.", "mailbox", "outcome")
-	m.fetched = m.counters("messages_fetched_total", "Messages retrieved.", "mailbox")
-	m.fetchedOctets = m.counters("fetched_octets_total", "Octets of retrieved messages that were sealed, as listed.", "mailbox")
-	m.deleted = m.counters("messages_deleted_total", "Deletions that the server accepted.", "mailbox")
-	m.listed = m.gauges("messages_listed", "Messages in the last listing.", "mailbox")
-	m.held = m.gauges("messages_held", "Messages left on the server on purpose in the last session.", "mailbox")
-	m.success = m.gauges("last_success_timestamp_seconds", "End of the last session that went well, in Unix time.", "mailbox")
-}
+// Definitions lists the metrics in the order of the documentation, those that
+// have no series yet included; those of the Go runtime are left out.
+func (m *Metrics) Definitions() []Definition { return m.defined }
 
 func (m *Metrics) archive() {
-	m.sealed = m.counter("messages_sealed_total", "Deliveries sealed in the ledger.")
-	m.sealedOctets = m.counter("sealed_octets_total", "Octets of the deliveries sealed.")
-	m.duplicates = m.counter("duplicates_total", "Deliveries that were sealed before.")
-	m.sealSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "mailkeep", Name: "seal_seconds",
+	m.boxSealed = m.counters("mailbox_sealed_messages_total", "Messages of the mailbox that the ledger sealed, those that came again left out.", "mailbox")
+	m.boxSealedBytes = m.counters("mailbox_sealed_bytes_total", "Their size.", "mailbox")
+	m.sealed = m.counters("sealed_messages_total", "Deliveries sealed in the ledger.").WithLabelValues()
+	m.sealedBytes = m.counters("sealed_bytes_total", "Their size.").WithLabelValues()
+	m.duplicates = m.counters("duplicates_total", "Deliveries that were sealed before.").WithLabelValues()
+	m.define("seal_seconds", "histogram", "Time from the fetch of a message to its seal.")
+	m.sealSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "seal_seconds",
 		Help: "Time from the fetch of a message to its seal.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 16)})
 	m.registry.MustRegister(m.sealSeconds)
-	m.ledger = m.gauges("ledger_size", "Records that the ledger holds durably.", "partition")
-	m.index = m.gauges("index_position", "Records that the index has handled.", "partition")
-	m.queueMessages = m.gauge("queue_messages", "Messages that wait for the archive.")
-	m.queueOctets = m.gauge("queue_octets", "Octets that wait for the archive.")
-	m.queueLimit = m.gauge("queue_limit_octets", "Octets at which polling pauses.")
+	m.ledger = m.gauges("ledger_records", "Records that the ledger holds durably.", "partition")
+	m.index = m.gauges("index_records", "Records that the index has handled.", "partition")
+	m.queueMessages = m.gauges("queue_messages", "Messages that wait for the archive.").WithLabelValues()
+	m.queueBytes = m.gauges("queue_bytes", "Octets that wait for the archive.").WithLabelValues()
+	m.limit = m.gauges("queue_limit_bytes", "Octets at which polling pauses.").WithLabelValues()
 }
 
-func (m *Metrics) counter(name, help string) prometheus.Counter {
-	c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "mailkeep", Name: name, Help: help})
-	m.registry.MustRegister(c)
-	return c
+// namespace begins the name of each metric.
+const namespace = "mailkeep"
+
+func (m *Metrics) define(name, kind, help string, labels ...string) {
+	m.defined = append(m.defined, Definition{Name: namespace + "_" + name, Type: kind, Labels: labels, Help: help})
 }
 
 func (m *Metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {
-	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "mailkeep", Name: name, Help: help}, labels)
+	m.define(name, "counter", help, labels...)
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	m.registry.MustRegister(c)
 	return c
 }
 
-func (m *Metrics) gauge(name, help string) prometheus.Gauge {
-	g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "mailkeep", Name: name, Help: help})
-	m.registry.MustRegister(g)
-	return g
-}
-
 func (m *Metrics) gauges(name, help string, labels ...string) *prometheus.GaugeVec {
-	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "mailkeep", Name: name, Help: help}, labels)
+	m.define(name, "gauge", help, labels...)
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	m.registry.MustRegister(g)
 	return g
-}
-
-// Drained counts one session, from the report that it leaves.
-func (m *Metrics) Drained(d mail.Drain) {
-	m.sessions.WithLabelValues(d.Mailbox, d.Outcome).Inc()
-	m.fetched.WithLabelValues(d.Mailbox).Add(float64(max(d.Fetched, 0)))
-	m.deleted.WithLabelValues(d.Mailbox).Add(float64(max(d.Deleted, 0)))
-	m.listed.WithLabelValues(d.Mailbox).Set(float64(d.Listed))
-	m.held.WithLabelValues(d.Mailbox).Set(float64(d.Held))
-	m.fetchedOctets.WithLabelValues(d.Mailbox).Add(float64(sealedOctets(d.Rows)))
-	if d.Outcome == "ok" {
-		m.success.WithLabelValues(d.Mailbox).Set(float64(d.Ended.UnixNano()) / 1e9)
-	}
-}
-
-func sealedOctets(rows []mail.DrainRow) (n int64) {
-	for _, r := range rows {
-		if r.ID != nil {
-			n += max(r.Size, 0)
-		}
-	}
-	return n
 }
 
 // Sealed counts n deliveries of together octets octets, sealed by one batch.
 func (m *Metrics) Sealed(n int, octets int64) {
 	m.sealed.Add(float64(max(n, 0)))
-	m.sealedOctets.Add(float64(max(octets, 0)))
+	m.sealedBytes.Add(float64(max(octets, 0)))
 }
 
-// Receipt counts one receipt: a duplicate as such, any other with the time
-// from its fetch to its seal.
+// Receipt counts one receipt: a duplicate as such, any other for its mailbox
+// and with the time from its fetch to its seal.
 func (m *Metrics) Receipt(r mail.Receipt) {
 	if r.Duplicate {
 		m.duplicates.Inc()
 		return
+	}
+	if _, known := m.hosts[r.Mailbox]; known && m.perBox {
+		m.boxSealed.WithLabelValues(r.Mailbox).Inc()
+		m.boxSealedBytes.WithLabelValues(r.Mailbox).Add(float64(max(r.Size, 0)))
 	}
 	if !r.Fetched.IsZero() && !r.SealedAt.IsZero() {
 		m.SealLatency(r.SealedAt.Sub(r.Fetched))
@@ -142,8 +146,8 @@ func (m *Metrics) Index(c mail.Cursor) {
 // Queue sets what waits for the archive; a limit of 0 is none.
 func (m *Metrics) Queue(messages, octets, limit uint64) {
 	m.queueMessages.Set(float64(messages))
-	m.queueOctets.Set(float64(octets))
-	m.queueLimit.Set(float64(limit))
+	m.queueBytes.Set(float64(octets))
+	m.limit.Set(float64(limit))
 }
 
 // Failed counts an error by its mail.Kind, and by the room that met it, such

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -61,57 +60,6 @@ func get(h http.Handler) (int, string) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil))
 	return w.Code, w.Body.String()
-}
-
-func TestMetrics(t *testing.T) {
-	m := NewMetrics()
-	id := mail.ID{Seq: 1}
-	end := time.Unix(1700000000, 500e6)
-	m.Drained(mail.Drain{Mailbox: "office", Outcome: "ok", Ended: end, Listed: 9, Fetched: 5, Deleted: 4, Held: 1,
-		Rows: []mail.DrainRow{{Size: 100, ID: &id}, {Size: 1000}, {Size: -1, ID: &id}}})
-	m.Drained(mail.Drain{Mailbox: "office", Outcome: "temporary", Ended: end.Add(time.Hour), Listed: 3})
-	m.Sealed(3, 300)
-	m.Sealed(1, 50)
-	m.Receipt(mail.Receipt{Duplicate: true})
-	fresh := mail.Receipt{SealedAt: end}
-	fresh.Fetched = end.Add(-time.Second)
-	m.Receipt(fresh)
-	m.SealLatency(-time.Second)
-	m.Ledger(2, 77)
-	m.Index(mail.Cursor{Partition: 2, Position: 70, Size: 77})
-	m.Queue(4, 4000, 1<<20)
-	m.Failed("poller", nil)
-	m.Failed("poller", mail.Errorf(mail.NoSpace, "full"))
-	m.Failed("sink", errors.New("odd"))
-	code, text := get(m.Handler())
-	if code != http.StatusOK {
-		t.Fatalf("status %d", code)
-	}
-	for _, line := range []string{
-		`sessions_total{mailbox="office",outcome="ok"} 1`, `sessions_total{mailbox="office",outcome="temporary"} 1`,
-		`messages_fetched_total{mailbox="office"} 5`, `messages_deleted_total{mailbox="office"} 4`,
-		`messages_listed{mailbox="office"} 3`, `messages_held{mailbox="office"} 0`,
-		`fetched_octets_total{mailbox="office"} 100`, `last_success_timestamp_seconds{mailbox="office"} 1.7000000005e+09`,
-		`messages_sealed_total 4`, `sealed_octets_total 350`, `duplicates_total 1`,
-		`seal_seconds_count 2`, `seal_seconds_sum 1`, `ledger_size{partition="2"} 77`, `index_position{partition="2"} 70`,
-		`queue_messages 4`, `queue_octets 4000`, `queue_limit_octets 1.048576e+06`,
-		`failures_total{kind="no space",room="poller"} 1`, `failures_total{kind="other",room="sink"} 1`,
-	} {
-		if !strings.Contains(text, "\nmailkeep_"+line+"\n") {
-			t.Errorf("no line %q", line)
-		}
-	}
-	if !strings.Contains(text, "go_goroutines") {
-		t.Error("the runtime is not measured")
-	}
-}
-
-func TestRegistriesAreApart(t *testing.T) {
-	a, b := NewMetrics(), NewMetrics()
-	a.Sealed(5, 5)
-	if _, text := get(b.Handler()); !strings.Contains(text, "mailkeep_messages_sealed_total 0") {
-		t.Error("one application's numbers show in another's")
-	}
 }
 
 func TestHealth(t *testing.T) {

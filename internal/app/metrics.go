@@ -1,0 +1,54 @@
+package app
+
+import (
+	"github.com/mailkeep/mailkeep/configs"
+	"github.com/mailkeep/mailkeep/internal/telemetry"
+	"github.com/mailkeep/mailkeep/poller"
+)
+
+// mostMeasured is how many mailboxes have series of their own where the
+// configuration leaves that open: some twenty for each, which a Prometheus of
+// ordinary size takes in at every scrape.
+const mostMeasured = 1000
+
+// newMetrics makes the metrics of a process of the configuration.
+func newMetrics(c *configs.Config) *telemetry.Metrics {
+	hosts := make(map[string]string, len(c.Mailboxes))
+	for _, m := range c.Resolve() {
+		hosts[m.Name] = m.HostKey
+	}
+	each := c.HTTP.MailboxMetrics == configs.MetricsOn ||
+		c.HTTP.MailboxMetrics != configs.MetricsOff && len(hosts) <= mostMeasured
+	return telemetry.NewMetrics(telemetry.Options{Software: Software(), Hosts: hosts, PerMailbox: each})
+}
+
+// sessionOf is a drain as it is counted.
+func sessionOf(r poller.Result) telemetry.Session {
+	s := telemetry.Session{Mailbox: r.Mailbox, Outcome: string(r.Outcome), Fetched: r.Fetched, Octets: r.Octets, Deleted: r.Deleted}
+	switch {
+	case r.Sessions > 0:
+		s.Login = telemetry.LoginAccepted
+	case r.Outcome == poller.OutcomeCredentials && r.Last.Session != "":
+		s.Login = telemetry.LoginRefused
+	}
+	return s
+}
+
+// mailboxStates tells what the poller knows of the mailboxes.
+func (a *App) mailboxStates() []telemetry.MailboxState {
+	resolved := a.cfg.Resolve()
+	states := make([]telemetry.MailboxState, 0, len(resolved))
+	for i, s := range a.poller.Status() {
+		m := resolved[i]
+		t := telemetry.MailboxState{
+			Name: m.Name, Host: m.HostKey, Delete: m.Delete, Interval: m.Interval,
+			LastSession: s.LastEnd, NextDue: s.NextDue, Failures: s.Failures, Listed: s.Listed,
+			CredentialsOpen: s.Blocked, Waits: s.Outcome == poller.OutcomeArchive,
+		}
+		states = append(states, t)
+	}
+	return states
+}
+
+// hostStates tells what the poller knows of the hosts.
+func (a *App) hostStates() []telemetry.HostState { return nil }
