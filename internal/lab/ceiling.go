@@ -16,6 +16,11 @@ func Ceiling(addr, mailbox string) (messages int, octets int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
+	return CeilingOver(c, mailbox)
+}
+
+// CeilingOver is Ceiling over a connection, which it closes.
+func CeilingOver(c net.Conn, mailbox string) (messages int, octets int64, err error) {
 	defer c.Close() //nolint:errcheck // its work is done
 	k := &ceiling{c: c, r: bufio.NewReaderSize(c, 256<<10)}
 	k.expect("")

@@ -1,42 +1,66 @@
 package lab
 
 import (
-	"bufio"
-	"context"
 	"fmt"
-	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"text/template"
-	"time"
 )
 
-// Password is the password of every mailbox of the lab's servers.
-const Password = "secret-of-the-lab"
-
-// A Dovecot is a running POP3 server with Maildir mailboxes.
+// A Dovecot is a running POP3 server with Maildir mailboxes. Its fields are for
+// reading.
 type Dovecot struct {
 	Dir    string
 	POP3   string // host:port; plain and STLS
 	POP3S  string // host:port; TLS from the first octet
 	CAFile string
 
-	owner *syscall.Credential // nil: the test's own user
-	cmd   *exec.Cmd
-	n     atomic.Int64
+	maildirs
+	account *user.User
+	group   string
+	owner   *syscall.Credential // nil: the test's own user
+	end     func()              // ends the process
 }
 
 // StartDovecot starts a server with the named mailboxes and stops it when the
 // test ends. As root it runs as the user "dovecot".
 func StartDovecot(t testing.TB, mailboxes ...string) *Dovecot {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mailkeep-dovecot-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	d := &Dovecot{Dir: dir, CAFile: filepath.Join(dir, "ca.pem"), POP3: freePort(t), POP3S: freePort(t)}
+	d.dir = filepath.Join(dir, "mail")
+	d.chooseUser(t)
+	writeCerts(t, dir)
+	var users strings.Builder
+	for _, m := range mailboxes {
+		fmt.Fprintf(&users, "%s:{PLAIN}%s::::::nodelay\n", m, Password)
+		d.create(t, m)
+	}
+	d.write(t, "users", users.String())
+	d.start(t, "")
+	return d
+}
+
+// Restart starts the server again with further settings, in the syntax of
+// dovecot.conf, in place of those of an earlier Restart. Ports and mailboxes
+// stay.
+func (d *Dovecot) Restart(t testing.TB, settings string) {
+	t.Helper()
+	d.end()
+	d.start(t, settings)
+}
+
+func (d *Dovecot) start(t testing.TB, settings string) {
 	t.Helper()
 	bin, err := exec.LookPath("dovecot")
 	if err != nil {
@@ -44,61 +68,9 @@ func StartDovecot(t testing.TB, mailboxes ...string) *Dovecot {
 			t.Fatalf("dovecot is not installed: run `make test` as root on Debian, or install dovecot-pop3d: %v", err)
 		}
 	}
-	dir, err := os.MkdirTemp("", "mailkeep-dovecot-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	d := &Dovecot{Dir: dir, CAFile: filepath.Join(dir, "ca.pem")}
-	d.configure(t, mailboxes)
-	d.cmd = exec.Command(bin, "-F", "-c", filepath.Join(dir, "dovecot.conf"))
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: d.owner, Pdeathsig: syscall.SIGTERM}
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.stop)
-	d.await(t)
-	return d
-}
-
-func (d *Dovecot) stop() {
-	d.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended
-	d.cmd.Wait()                          //nolint:errcheck // its status tells nothing
-}
-
-func (d *Dovecot) configure(t testing.TB, mailboxes []string) {
-	t.Helper()
-	account, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if os.Getuid() == 0 {
-		if account, err = user.Lookup("dovecot"); err != nil {
-			t.Fatal(err)
-		}
-		uid, _ := strconv.ParseUint(account.Uid, 10, 32)
-		gid, _ := strconv.ParseUint(account.Gid, 10, 32)
-		d.owner = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	}
-	group, err := user.LookupGroupId(account.Gid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeCerts(t, d.Dir)
-	d.POP3, d.POP3S = freePort(t), freePort(t)
-	var users strings.Builder
-	for _, m := range mailboxes {
-		fmt.Fprintf(&users, "%s:{PLAIN}%s::::::nodelay\n", m, Password)
-		for _, sub := range []string{"cur", "new", "tmp"} {
-			if err := os.MkdirAll(filepath.Join(d.Dir, "mail", m, sub), 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	d.write(t, "users", users.String())
 	var conf strings.Builder
 	if err := dovecotConf.Execute(&conf, map[string]any{
-		"Dir": d.Dir, "User": account.Username, "Group": group.Name, "Port": port(d.POP3), "TLSPort": port(d.POP3S),
+		"Dir": d.Dir, "User": d.account.Username, "Group": d.group, "Port": port(d.POP3), "TLSPort": port(d.POP3S), "More": settings,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +78,34 @@ func (d *Dovecot) configure(t testing.TB, mailboxes []string) {
 	if d.owner != nil {
 		d.own(t)
 	}
+	log := filepath.Join(d.Dir, "error.log")
+	cmd := exec.Command(bin, "-F", "-c", filepath.Join(d.Dir, "dovecot.conf"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: d.owner}
+	d.end = start(t, cmd, filepath.Join(d.Dir, "output.log"))
+	await(t, d.POP3, log)
+}
+
+// chooseUser settles whom the server runs as and the mailboxes belong to.
+func (d *Dovecot) chooseUser(t testing.TB) {
+	t.Helper()
+	var err error
+	if d.account, err = user.Current(); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		if d.account, err = user.Lookup("dovecot"); err != nil {
+			t.Fatal(err)
+		}
+		uid, _ := strconv.Atoi(d.account.Uid)
+		gid, _ := strconv.Atoi(d.account.Gid)
+		d.owner = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		d.ids = func(string) (int, int) { return uid, gid }
+	}
+	group, err := user.LookupGroupId(d.account.Gid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.group = group.Name
 }
 
 func (d *Dovecot) write(t testing.TB, name, content string) {
@@ -117,93 +117,13 @@ func (d *Dovecot) write(t testing.TB, name, content string) {
 
 func (d *Dovecot) own(t testing.TB) {
 	t.Helper()
-	err := filepath.WalkDir(d.Dir, func(p string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Chown(p, int(d.owner.Uid), int(d.owner.Gid))
-	})
-	if err != nil {
+	if err := own(d.Dir, int(d.owner.Uid), int(d.owner.Gid)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// Deliver puts a message into a mailbox as a mail server would.
-func (d *Dovecot) Deliver(t testing.TB, mailbox string, raw []byte) {
-	t.Helper()
-	name := fmt.Sprintf("%d.%d.lab", time.Now().Unix(), d.n.Add(1))
-	tmp := filepath.Join(d.Dir, "mail", mailbox, "tmp", name)
-	if err := os.WriteFile(tmp, raw, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if d.owner != nil {
-		if err := os.Chown(tmp, int(d.owner.Uid), int(d.owner.Gid)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Rename(tmp, filepath.Join(d.Dir, "mail", mailbox, "new", name)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Count returns how many messages lie in a mailbox, read from the disk.
-func (d *Dovecot) Count(t testing.TB, mailbox string) int {
-	t.Helper()
-	n := 0
-	for _, sub := range []string{"cur", "new"} {
-		entries, err := os.ReadDir(filepath.Join(d.Dir, "mail", mailbox, sub))
-		if err != nil {
-			t.Fatal(err)
-		}
-		n += len(entries)
-	}
-	return n
-}
-
-func (d *Dovecot) await(t testing.TB) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if greets(ctx, d.POP3) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			log, _ := os.ReadFile(filepath.Join(d.Dir, "error.log"))
-			t.Fatalf("dovecot does not answer on %s:\n%s", d.POP3, log)
-		case <-tick.C:
-		}
-	}
-}
-
-func greets(ctx context.Context, addr string) bool {
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return false
-	}
-	defer c.Close()                                    //nolint:errcheck // it was only a question
-	c.SetReadDeadline(time.Now().Add(5 * time.Second)) //nolint:errcheck // a missing deadline shows below
-	line, err := bufio.NewReader(c).ReadString('\n')
-	return err == nil && strings.HasPrefix(line, "+OK")
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // it was only a question
-	return l.Addr().String()
-}
-
-func port(addr string) string {
-	_, p, _ := net.SplitHostPort(addr)
-	return p
-}
+// Address implements Server.
+func (d *Dovecot) Address() string { return d.POP3 }
 
 var dovecotConf = template.Must(template.New("dovecot.conf").Parse(`
 base_dir = {{.Dir}}/run
@@ -271,4 +191,5 @@ service auth {
 service stats {
   chroot =
 }
+{{.More}}
 `))

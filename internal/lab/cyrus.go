@@ -1,0 +1,158 @@
+package lab
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A Cyrus is a running Cyrus POP3 server. The first two fields are its settings.
+type Cyrus struct {
+	// MinPoll is how many minutes must pass between two logins (popminpoll).
+	MinPoll int
+	// UIDL is the uidl_format; "cyrus" if it is empty.
+	UIDL string
+
+	jail    *jail
+	address string
+	next    map[string]int // the UID that the next message gets
+}
+
+// Programs of Cyrus, and the configuration that each is told of.
+const (
+	cyrusBin  = "/usr/lib/cyrus/bin/"
+	cyrusConf = "/etc/lab-imapd.conf"
+)
+
+// StartCyrus starts a Cyrus of these settings with the named mailboxes.
+func StartCyrus(t testing.TB, settings Cyrus, mailboxes ...string) *Cyrus {
+	t.Helper()
+	c := &Cyrus{MinPoll: settings.MinPoll, UIDL: settings.UIDL, address: freePort(t), next: make(map[string]int)}
+	if c.UIDL == "" {
+		c.UIDL = "cyrus"
+	}
+	c.jail = newJail(t, "cyrus", mailboxes)
+	c.configure(t)
+	for _, m := range mailboxes {
+		cmd := c.jail.command("/usr/sbin/saslpasswd2", "-p", "-c", "-f", "/conf/sasldb2", "-u", "localhost", m)
+		cmd.Stdin = strings.NewReader(Password)
+		c.jail.run(t, cmd)
+	}
+	for _, dir := range []string{"conf", "mail", "run"} {
+		c.jail.own(t, dir, serverUser)
+	}
+	log := c.jail.path("log")
+	start(t, c.jail.command(cyrusBin+"master", "-C", cyrusConf, "-M", "/etc/lab-cyrus.conf", "-p", "/run/cyrus.pid", "-D"), log)
+	await(t, c.address, log)
+	for _, m := range mailboxes {
+		c.create(t, m)
+	}
+	return c
+}
+
+func (c *Cyrus) configure(t testing.TB) {
+	t.Helper()
+	for _, dir := range []string{"db", "proc", "log", "msg", "lock", "socket", "user", "quota"} {
+		c.jail.mkdir(t, "conf/"+dir)
+	}
+	c.jail.write(t, cyrusConf, fmt.Sprintf(`configdirectory: /conf
+defaultpartition: default
+partition-default: /mail
+admins: cyrus
+allowplaintext: yes
+popminpoll: %d
+popuseacl: no
+sasl_pwcheck_method: auxprop
+sasl_auxprop_plugin: sasldb
+sasl_sasldb_path: /conf/sasldb2
+sasl_mech_list: PLAIN LOGIN
+tls_session_timeout: 0
+autocreate_quota: 0
+uidl_format: %s
+unixhierarchysep: no
+altnamespace: no
+servername: localhost
+defaultdomain: localhost
+expunge_mode: immediate
+delete_mode: immediate
+conversations: no
+mailbox_legacy_dirs: yes
+`, c.MinPoll, c.UIDL), 0o644)
+	c.jail.write(t, "etc/lab-cyrus.conf", fmt.Sprintf(`START {
+  recover cmd="%sctl_cyrusdb -r -C %s"
+}
+SERVICES {
+  pop3 cmd="%spop3d -U 30 -C %s" listen="%s" prefork=1 maxchild=100
+}
+EVENTS {
+}
+`, cyrusBin, cyrusConf, cyrusBin, cyrusConf, c.address), 0o644)
+}
+
+// create makes the mailbox of a user, which the first login does.
+func (c *Cyrus) create(t testing.TB, mailbox string) {
+	t.Helper()
+	list(t, c.address, mailbox)
+	c.next[mailbox] = 1
+}
+
+// dir returns the directory of a mailbox.
+func (c *Cyrus) dir(mailbox string) string { return c.jail.path("mail/user/" + mailbox) }
+
+// Deliver implements Server: it adds files and lets Cyrus read the mailbox anew.
+// Line ends become CR LF, unless a message has some: then it is stored as it is.
+func (c *Cyrus) Deliver(t testing.TB, mailbox string, raw ...[]byte) {
+	t.Helper()
+	for _, r := range raw {
+		name := filepath.Join(c.dir(mailbox), fmt.Sprintf("%d.", c.next[mailbox]))
+		c.next[mailbox]++
+		if !bytes.Contains(r, []byte("\r\n")) {
+			r = bytes.ReplaceAll(r, []byte("\n"), []byte("\r\n"))
+		}
+		if err := os.WriteFile(name, r, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(name, serverUser, mailGroup); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := c.jail.command(cyrusBin+"reconstruct", "-C", cyrusConf, "user."+mailbox)
+	c.jail.run(t, cmd)
+}
+
+// Contents implements Server.
+func (c *Cyrus) Contents(t testing.TB, mailbox string) [][]byte {
+	t.Helper()
+	entries, err := os.ReadDir(c.dir(mailbox))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var uids []int
+	for _, e := range entries {
+		if n, err := strconv.Atoi(strings.TrimSuffix(e.Name(), ".")); err == nil && strings.HasSuffix(e.Name(), ".") {
+			uids = append(uids, n)
+		}
+	}
+	slices.Sort(uids)
+	all := make([][]byte, len(uids))
+	for i, uid := range uids {
+		if all[i], err = os.ReadFile(filepath.Join(c.dir(mailbox), fmt.Sprintf("%d.", uid))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// Count implements Server.
+func (c *Cyrus) Count(t testing.TB, mailbox string) int {
+	t.Helper()
+	return len(c.Contents(t, mailbox))
+}
+
+// Address implements Server.
+func (c *Cyrus) Address() string { return c.address }
