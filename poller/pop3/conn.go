@@ -38,12 +38,13 @@ type conn struct {
 	in   *bufio.Reader
 	body decoder
 
-	host      string // host:port as configured
-	caps      Capabilities
-	timestamp string // of the greeting, for APOP; "" without one
-	tlsState  string
-	withheld  []string // secrets and what was made of them, in lower case, to keep them out of errors
-	dead      error    // why the connection is closed; nil while it is open
+	host       string // host:port as configured
+	caps       Capabilities
+	timestamp  string // of the greeting, for APOP; "" without one
+	tlsState   string
+	certExpiry time.Time // of the server's certificate; zero without TLS
+	withheld   []string  // secrets and what was made of them, in lower case, to keep them out of errors
+	dead       error     // why the connection is closed; nil while it is open
 }
 
 func newConn(raw net.Conn, d *Dialer) *conn {
@@ -107,6 +108,8 @@ func (c *conn) failIO(op string, err error) error {
 	switch {
 	case errors.Is(err, errLine):
 		return c.fail(op, Protocol, err)
+	case ownCertificate(err):
+		return c.fail(op, Perm, mail.WithHint(err, "the server wants a client certificate, or another one"))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = fmt.Errorf("the server is too slow: %w", err)
 	case errors.Is(err, io.EOF):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -33,11 +34,15 @@ type Dialer struct {
 	// ServerName is set from Address where empty, MinVersion is at least TLS
 	// 1.2, and InsecureSkipVerify is refused.
 	TLS *tls.Config
+	// Pins, if there are any, are the keys of which the server's verified chain
+	// must hold one, beside all else that is verified.
+	Pins []Pin
 
 	Timeouts Timeouts // zero fields have the defaults of Timeouts
 	Limits   Limits   // zero fields have the defaults of Limits
 
-	// DialContext opens the TCP connection; nil is a net.Dialer.
+	// DialContext opens the TCP connection; nil is that of NetDialer. An error of
+	// the kinds mail.Denied and mail.Invalid is of class Perm: a proxy refused.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	Logger      *slog.Logger // nil discards
 
@@ -90,16 +95,29 @@ func (d *Dialer) open(ctx context.Context, conf *tls.Config, askCapa bool) (_ *A
 func (d *Dialer) connect(ctx context.Context) (*conn, error) {
 	dial := d.DialContext
 	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
+		dial = NetDialer().DialContext
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.Timeouts.withDefaults().Connect)
 	defer cancel()
 	raw, err := dial(ctx, "tcp", d.Address)
 	if err != nil {
-		return nil, &Error{Op: "connect", Class: Temp, Err: err}
+		class := Temp
+		if k := mail.KindOf(err); k == mail.Denied || k == mail.Invalid {
+			class = Perm
+		}
+		return nil, &Error{Op: "connect", Class: class, Err: err}
 	}
 	return newConn(raw, d), nil
 }
+
+// keepAlive is how long a connection is silent before TCP asks whether the other
+// end is there: a session that waits for the archive says nothing itself.
+const keepAlive = 30 * time.Second
+
+// NetDialer returns the dialer of TCP connections: it tries the addresses of a
+// name by Happy Eyeballs (RFC 8305), so that an IPv6 network that swallows
+// packets costs the fallback delay, and keeps connections alive.
+func NetDialer() *net.Dialer { return &net.Dialer{KeepAlive: keepAlive} }
 
 // authorization takes a new connection to the point where credentials may be
 // sent.

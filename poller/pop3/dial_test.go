@@ -117,6 +117,18 @@ func TestRow06OldTLS(t *testing.T) {
 		r.overTCP()
 		_, err := r.tryLogin()
 		wantError(t, err, pop3.Perm, nil)
+		if r.sent("USER")+r.sent("PASS") != 0 {
+			t.Error("credentials were sent")
+		}
+	}
+	r := newRig(t) // TLS 1.2 is the least
+	r.d.Security, r.d.TLS = pop3.TLS, a.client()
+	r.d.TLS.ServerName = "pop.example.org"
+	r.srv.TLSConfig, r.srv.ImplicitTLS = a.server("pop.example.org", later), true
+	r.srv.TLSConfig.MaxVersion = tls.VersionTLS12
+	r.overTCP()
+	if tx := r.login(); !strings.HasPrefix(tx.TLSState(), "TLS 1.2 ") {
+		t.Errorf("state %q", tx.TLSState())
 	}
 }
 

@@ -1,5 +1,6 @@
 // Package pop3 is a POP3 client for one purpose: to drain a mailbox without
-// ever losing a message (RFC 1939, with 2449, 2595, 3206, 6856, 8314).
+// ever losing a message (RFC 1939, with 2449, 2595, 3206, 5034, 6856, 7628,
+// 7677, 8314).
 //
 // # Model
 //
@@ -38,9 +39,16 @@
 // missing answer proves nothing; even an acknowledged one proves deletion only
 // by absence in a later listing.
 //
-// Secrets. Credentials are sent under verified TLS, or under [Plain] by the
-// caller's explicit choice; STLS never falls back. Neither logs nor errors
-// contain a password, not even one that the server repeats.
+// Login. An [Identity] is logged in by one mechanism and once: there is no way
+// from a refusal to a second attempt but a new session. Each step of a SASL
+// exchange (RFC 5034) is alone on the wire; a challenge that is not what is due
+// cancels it; +OK counts only where the mechanism is content, which for
+// SCRAM-SHA-256 means that the server has proved to know the password.
+//
+// Secrets. Credentials are sent under TLS whose chain, name and [Pin] are
+// verified, or under [Plain] by the caller's explicit choice, and tokens and APOP
+// under TLS alone; STLS never falls back. Neither logs nor errors contain a
+// secret or a line made of it, not even one that the server repeats.
 //
 // Bounds. Status lines, listing lines, rows, capabilities, headers, bodies and
 // what is read only to get back in step are limited ([Limits], [Window]), and

@@ -56,7 +56,7 @@ func (m *scramSHA256) next(challenge []byte) ([]byte, error) {
 	switch m.answers {
 	case 1:
 		if n := iterations(text); n > maxIterations {
-			return nil, refuse("AUTH", mail.Invalid, "the server asks for %d iterations, %d is the limit", n, maxIterations)
+			return nil, mail.Errorf(mail.Denied, "the server asks for more than %d iterations", maxIterations)
 		}
 		proof, err := m.talk.Step(text)
 		if err != nil {
@@ -102,7 +102,7 @@ func (m *scramSHA256) end() error {
 func (m *scramSHA256) refusal() string { return m.refused }
 
 func errUnproven() error {
-	return mail.WithHint(refuse("AUTH", mail.Denied, "the server did not prove that it knows the password"),
+	return mail.WithHint(mail.Errorf(mail.Denied, "the server did not prove that it knows the password"),
 		"it is not the server that the password was set at, or it is broken: do not log in by other means before that is clear")
 }
 

@@ -25,7 +25,8 @@ type mechanism interface {
 	// insist on.
 	start() (response []byte, inline bool)
 	// next answers a challenge behind the initial response. An error cancels the
-	// exchange.
+	// exchange: errCancel for a refusal, one with a kind where a person must act,
+	// else one that blames the server's grasp of the protocol.
 	next(challenge []byte) ([]byte, error)
 	// end says whether +OK is to be believed.
 	end() error
@@ -146,10 +147,11 @@ func (w sasl) cancel(c *conn, why error) error {
 	if errors.Is(why, errCancel) && got.status.err {
 		return w.refused(c, got.status, true)
 	}
-	if e, ok := errors.AsType[*Error](why); ok {
-		return c.failWith(e)
+	class := Protocol
+	if mail.KindOf(why) != mail.Other {
+		class = Perm
 	}
-	return c.fail("AUTH", Protocol, why)
+	return c.fail("AUTH", class, why)
 }
 
 // A reply is what the server says in an exchange: a challenge or, at its end, a

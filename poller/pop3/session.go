@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"context"
+	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -15,6 +16,10 @@ func (a *Auth) Capabilities() Capabilities { return a.c.caps }
 // TLSState returns the protocol version and cipher suite, such as
 // "TLS 1.3 TLS_AES_128_GCM_SHA256"; "" on a plain connection.
 func (a *Auth) TLSState() string { return a.c.tlsState }
+
+// PeerCertificateExpiry returns until when the server's own certificate is
+// valid; zero on a plain connection.
+func (a *Auth) PeerCertificateExpiry() time.Time { return a.c.certExpiry }
 
 // Quit ends the session with QUIT, which in this state deletes nothing, and
 // closes the connection.
@@ -46,6 +51,9 @@ func (t *Transaction) Capabilities() Capabilities { return t.c.caps }
 
 // TLSState is that of the Auth the transaction came from.
 func (t *Transaction) TLSState() string { return t.c.tlsState }
+
+// PeerCertificateExpiry is that of the Auth the transaction came from.
+func (t *Transaction) PeerCertificateExpiry() time.Time { return t.c.certExpiry }
 
 // Noop asks for a sign of life.
 func (t *Transaction) Noop(ctx context.Context) error { return t.simple(ctx, "NOOP") }

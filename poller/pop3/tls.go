@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -35,6 +36,7 @@ func (d *Dialer) tlsConfig() (*tls.Config, error) {
 		return invalid("tls", "a TLS configuration that does not verify certificates is refused: trust the server's authority instead")
 	}
 	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
+	pinned(conf, d.Pins)
 	if conf.ServerName == "" {
 		conf.ServerName = host
 	}
@@ -55,6 +57,7 @@ func (c *conn) handshake(ctx context.Context, conf *tls.Config) error {
 	}
 	state := t.ConnectionState()
 	c.tlsState = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
+	c.certExpiry = state.PeerCertificates[0].NotAfter
 	c.wire.conn = t
 	c.in.Reset(c.wire)
 	return nil
@@ -63,6 +66,9 @@ func (c *conn) handshake(ctx context.Context, conf *tls.Config) error {
 // handshakeClass tells trouble of the network from that of certificate, name or
 // version, which a person must mend.
 func handshakeClass(err error) Class {
+	if mail.KindOf(err) == mail.Denied || mail.KindOf(err) == mail.Invalid {
+		return Perm // of a Pin or of the client's own certificate
+	}
 	if _, ok := errors.AsType[syscall.Errno](err); ok {
 		return Temp
 	}
@@ -74,7 +80,24 @@ func handshakeClass(err error) Class {
 	return Perm
 }
 
+// certificateAlerts are those by which a server refuses the client's certificate
+// or the lack of one (RFC 8446 section 6.2).
+var certificateAlerts = []tls.AlertError{42, 43, 44, 45, 46, 48, 49, 116}
+
+// ownCertificate reports whether err is one of them. In TLS 1.3 it comes when the
+// client's handshake is over, as an error of the first read.
+func ownCertificate(err error) bool {
+	remote, ok := errors.AsType[*net.OpError](err)
+	if !ok || remote.Op != "remote error" {
+		return false
+	}
+	return slices.ContainsFunc(certificateAlerts, func(a tls.AlertError) bool { return a.Error() == remote.Err.Error() })
+}
+
 func hintTLS(err error) error {
+	if ownCertificate(err) {
+		return mail.WithHint(err, "the server wants a client certificate, or another one")
+	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return mail.WithHint(fmt.Errorf("the server does not speak TLS here: %w", err), "is the port meant for stls or plain?")
 	}

@@ -22,6 +22,9 @@ func (p *session) caps() []string {
 		expire = "EXPIRE 0"
 	}
 	cs := []string{"TOP", "USER", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", expire, "IMPLEMENTATION pop3test"}
+	if len(p.srv.Mechanisms) > 0 {
+		cs = append(cs, "SASL "+strings.Join(p.srv.Mechanisms, " "))
+	}
 	if !p.hooks.NoUIDL {
 		cs = append(cs, "UIDL")
 	}
@@ -65,6 +68,12 @@ func (p *session) pass(password string) error {
 	if box == nil || subtle.ConstantTimeCompare([]byte(box.Password), []byte(password)) != 1 {
 		return p.bad("[AUTH] wrong user or password")
 	}
+	return p.enter(p.user, box)
+}
+
+// enter opens a mailbox for who has proved to be its user.
+func (p *session) enter(user string, box *Mailbox) error {
+	p.user = user
 	seen, ok := box.open(p.hooks.NoLock)
 	if !ok {
 		return p.bad("[IN-USE] mailbox is open in another session")

@@ -12,6 +12,8 @@ type Hooks struct {
 
 	// OnCommand, if not nil, is asked about each command before it is run; a
 	// nil Action runs it as usual. It may be called by several sessions at once.
+	// Where the answer to AUTH begins with "+", it is asked about the lines of the
+	// exchange too, as the verb Response.
 	OnCommand func(Command) *Action
 
 	// Cut, if not nil, returns after how many octets of its stream session n
@@ -59,6 +61,8 @@ type Hooks struct {
 	// NoLock lets several sessions open a mailbox at once.
 	NoLock bool
 
+	Scram ScramFault
+
 	Quit QuitFault
 }
 
@@ -68,7 +72,7 @@ type Command struct {
 	Ordinal int    // in the session, from 1
 	User    string // after USER
 	Verb    string // upper case
-	Arg     string // PASS: masked
+	Arg     string // masked where it is secret: "***"
 }
 
 // Line returns the command as one line without its end.
@@ -100,6 +104,17 @@ const (
 	FIN                 // orderly, the client reads end of file
 	Reset               // by RST where the transport has it
 	Stall               // not closed: the server falls silent until the client goes away
+)
+
+// A ScramFault is what goes wrong with AUTH SCRAM-SHA-256.
+type ScramFault int
+
+// The faults of SCRAM.
+const (
+	ScramFine     ScramFault = iota
+	ScramUnproven            // any proof is right, and the server gives none of its own
+	ScramForged              // any proof is right, and the server's own is wrong
+	ScramTells               // a wrong proof is refused by a challenge before -ERR (RFC 5802 section 7)
 )
 
 // A QuitFault is what goes wrong with QUIT.

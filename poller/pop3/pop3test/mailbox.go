@@ -29,6 +29,9 @@ func Messages(raw ...string) []Message {
 // Left says what it holds later.
 type Mailbox struct {
 	Password string
+	// Accepts says whether a bearer token opens the mailbox; nil: none does. It
+	// may be called by several sessions at once.
+	Accepts  func(token string) bool
 	Messages []Message
 
 	mu      sync.Mutex

@@ -22,6 +22,12 @@ type Server struct {
 	// CapsAfterLogin are those after login; nil is the same as before.
 	CapsAfterLogin []string
 
+	// Mechanisms are those that AUTH has, of PLAIN, SCRAM-SHA-256, OAUTHBEARER and
+	// XOAUTH2; the default Caps announce them.
+	Mechanisms []string
+	// APOP offers and takes APOP.
+	APOP bool
+
 	// TLSConfig allows STLS, or with ImplicitTLS serves TLS from the first
 	// octet.
 	TLSConfig   *tls.Config

@@ -32,6 +32,7 @@ type session struct {
 	user      string
 	box       *Mailbox // set in the TRANSACTION state
 	left      bool     // its lock is given up
+	scripted  bool     // in an exchange whose challenges come from OnCommand
 	seen      []*stored
 	marked    []bool // deleted in this session
 	retrieved []bool
@@ -47,7 +48,11 @@ func (p *session) run(ctx context.Context) error {
 				return err
 			}
 		}
-		line, err := p.readLine()
+		read := p.readLine
+		if p.scripted {
+			read = p.readResponse
+		}
+		line, err := read()
 		if err != nil {
 			return err
 		}
@@ -67,9 +72,16 @@ func (p *session) greet() error {
 	case p.hooks.Greeting != "":
 		p.out.WriteString(p.hooks.Greeting)
 	default:
-		p.line("+OK pop3test ready")
+		p.line(p.ready())
 	}
 	return p.out.Flush()
+}
+
+func (p *session) ready() string {
+	if p.srv.APOP {
+		return "+OK pop3test ready " + timestamp
+	}
+	return "+OK pop3test ready"
 }
 
 // leave gives up what the session holds.
@@ -85,8 +97,9 @@ func (p *session) command(ctx context.Context, line string) error {
 	p.ordinal++
 	verb, arg, _ := strings.Cut(line, " ")
 	c := Command{Session: p.id, Ordinal: p.ordinal, User: p.user, Verb: strings.ToUpper(verb), Arg: arg}
-	if c.Verb == "PASS" {
-		c.Arg = "***"
+	c.Arg = masked(c.Verb, arg)
+	if p.scripted {
+		c.Verb, c.Arg, p.scripted = Response, maskedResponse(line), false
 	}
 	p.srv.recordCommand(c)
 	if p.hooks.MaxCommands > 0 && p.ordinal > p.hooks.MaxCommands {
@@ -98,6 +111,27 @@ func (p *session) command(ctx context.Context, line string) error {
 		}
 	}
 	return p.dispatch(ctx, c.Verb, arg)
+}
+
+// masked returns the argument of a command without what is secret in it.
+func masked(verb, arg string) string {
+	first, _, more := strings.Cut(arg, " ")
+	switch {
+	case verb == "PASS":
+		return "***"
+	case (verb == "APOP" || verb == "AUTH") && more:
+		return first + " ***"
+	}
+	return arg
+}
+
+// maskedResponse is masked for a line of an exchange: what gives it up, and an
+// empty one, hold nothing secret.
+func maskedResponse(line string) string {
+	if line == "*" || line == "" {
+		return line
+	}
+	return "***"
 }
 
 func (p *session) act(ctx context.Context, a *Action, verb, arg string) error {
@@ -114,6 +148,7 @@ func (p *session) act(ctx context.Context, a *Action, verb, arg string) error {
 	if _, err := p.out.WriteString(a.Raw); err != nil {
 		return err
 	}
+	p.scripted = (verb == "AUTH" || verb == Response) && strings.HasPrefix(a.Raw, "+") && !strings.HasPrefix(a.Raw, "+OK")
 	if a.Run {
 		if err := p.dispatch(ctx, verb, arg); err != nil {
 			return err
@@ -152,6 +187,10 @@ func (p *session) authorization(ctx context.Context, verb, arg string) error {
 		return p.line("+OK")
 	case "PASS":
 		return p.pass(arg)
+	case "APOP":
+		return p.apop(arg)
+	case "AUTH":
+		return p.auth(arg)
 	case "STLS":
 		return p.stls(ctx)
 	case "UTF8":

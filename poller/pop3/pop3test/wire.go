@@ -86,6 +86,16 @@ func (p *session) startTLS(ctx context.Context) error {
 	return nil
 }
 
+// readResponse reads a line of an AUTH exchange without its end.
+func (p *session) readResponse() (string, error) {
+	p.conn.SetReadDeadline(time.Now().Add(p.idle))
+	line, err := p.in.ReadSlice('\n')
+	if err == nil && len(line) > maxResponse {
+		err = errBad
+	}
+	return strings.TrimRight(string(line), "\r\n"), err
+}
+
 // readLine reads a command line without its end. It answers an overlong line
 // itself and goes on to the next.
 func (p *session) readLine() (string, error) {
