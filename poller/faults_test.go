@@ -409,19 +409,6 @@ func soak(t *testing.T, rnd *rand.Rand) {
 	r.hooks(pop3test.Hooks{RetrDeletes: consuming})
 	elapse(2 * week)
 	r.settle(25, 0)
-	r.once()
-}
-
-// once checks that no delivery is sealed under two records (O4).
-func (r *rig) once() {
-	ids := make(map[string]mail.ID)
-	for _, rc := range r.arc.sealed {
-		k := string(rc.UIDL) + rc.Digest.String() + rc.Suspect
-		if id, ok := ids[k]; ok && id != rc.ID {
-			r.t.Errorf("%q is sealed as %s and %s", rc.UIDL, id, rc.ID)
-		}
-		ids[k] = rc.ID
-	}
 }
 
 // randomFaults makes a server that fails in one or two ways.

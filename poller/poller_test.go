@@ -21,6 +21,7 @@ type park struct {
 	srv   *pop3test.Server
 	arc   *archive
 	o     Options
+	logs  *logs
 	conns sync.WaitGroup
 
 	mu     sync.Mutex
@@ -32,7 +33,7 @@ type park struct {
 
 func newPark(t *testing.T, mailboxes, hosts int) *park {
 	p := &park{
-		t: t, srv: &pop3test.Server{Mailboxes: make(map[string]*pop3test.Mailbox)}, arc: newArchive(t),
+		t: t, srv: &pop3test.Server{Mailboxes: make(map[string]*pop3test.Mailbox)}, arc: newArchive(t), logs: new(logs),
 		opened: make(map[string][]time.Time), now: make(map[string]int), most: make(map[string]int), down: make(map[string]bool),
 	}
 	for i := range mailboxes {
@@ -44,7 +45,7 @@ func newPark(t *testing.T, mailboxes, hosts int) *park {
 		})
 	}
 	p.o.Archive, p.o.Leaser, p.o.Store = p.arc, &leases{t: t}, new(store)
-	p.o.Logger = slog.New(slog.DiscardHandler)
+	p.o.Logger = slog.New(slog.NewTextHandler(p.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	return p
 }
 
@@ -101,7 +102,17 @@ func (p *park) polling(d time.Duration, during func(*Poller)) *Poller {
 	cancel()
 	run.Wait()
 	p.conns.Wait()
+	p.check()
 	return pl
+}
+
+// check holds the oracles over all mailboxes.
+func (p *park) check() {
+	p.t.Helper()
+	checkDeleted(p.t, p.arc, func(user string) string { return user + "@example.org" }, p.srv)
+	checkQuit(p.t, p.srv)
+	checkOnce(p.t, p.arc)
+	checkSecret(p.t, p.logs.String(), "user0", secret)
 }
 
 func (p *park) box(i int) *pop3test.Mailbox { return p.srv.Mailboxes[fmt.Sprintf("user%d", i)] }

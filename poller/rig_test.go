@@ -119,6 +119,7 @@ func (r *rig) drain() Result {
 	}
 	r.conns.Wait()
 	r.check()
+	checkBroken(r.t, r.srv, res.Outcome)
 	return res
 }
 
@@ -130,35 +131,6 @@ func (r *rig) drainOK() Result {
 		r.t.Errorf("drain: %v", res.Err)
 	}
 	return res
-}
-
-// check holds the oracles that are true at any time: O1 and O6, and that no
-// transfer is left open.
-func (r *rig) check() {
-	r.t.Helper()
-	left := make(map[string]int)
-	for _, m := range r.box.Left() {
-		left[string(onWire(m.Raw))]++
-	}
-	for i, raw := range r.originals {
-		if left[string(raw)] > 0 {
-			continue
-		}
-		if !r.arc.has(r.m.Name, raw) {
-			r.t.Errorf("message %d is lost", i+1)
-		}
-	}
-	for _, d := range r.srv.Deleted() {
-		if !r.arc.has(r.m.Name, onWire(d.Raw)) {
-			r.t.Errorf("message %q was deleted unsealed", d.UIDL)
-		}
-	}
-	if r.arc.open != 0 {
-		r.t.Errorf("%d transfers are open", r.arc.open)
-	}
-	if strings.Contains(r.logs.String(), secret) {
-		r.t.Error("the password is in the log")
-	}
 }
 
 // settle drains with pauses, at most n times, until the mailbox is empty but for
