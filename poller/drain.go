@@ -91,11 +91,7 @@ func (d *Drainer) Drain(ctx context.Context, m Mailbox) (Result, error) {
 func (d *Drainer) drainLeased(ctx context.Context, m Mailbox, res *Result) error {
 	lease, err := d.Leaser.Lease(ctx, m.Name)
 	if err != nil {
-		outcome := OutcomeArchive
-		if mail.KindOf(err) == mail.InUse {
-			outcome = OutcomeBusy
-		}
-		return failed(outcome, mail.Errorf(mail.KindOf(err), "lease the mailbox: %w", err))
+		return leaseFailure(err)
 	}
 	defer d.release(ctx, m, lease)
 	hard, end := d.extend(ctx, lease)
@@ -112,6 +108,14 @@ func (d *Drainer) drainLeased(ctx context.Context, m Mailbox, res *Result) error
 			return err
 		}
 	}
+}
+
+func leaseFailure(err error) error {
+	outcome := OutcomeArchive
+	if mail.KindOf(err) == mail.InUse {
+		outcome = OutcomeBusy
+	}
+	return failed(outcome, mail.Errorf(mail.KindOf(err), "lease the mailbox: %w", err))
 }
 
 // pause waits for d and reports whether ctx is still alive.

@@ -41,6 +41,7 @@ type session struct {
 	refusals  []*message
 	phase     Phase
 	octets    int64
+	probed    *Probe // set if the session only looks
 
 	// trouble is why the session fetches no more although the connection is
 	// sound: what is sealed may still be deleted.
@@ -164,6 +165,7 @@ func (s *session) login(ctx context.Context, as pop3.Identity) (*pop3.Transactio
 		return nil, err
 	}
 	s.report.TLS = auth.TLSState()
+	s.probed.saw(auth)
 	return auth.Login(ctx, as)
 }
 
