@@ -23,7 +23,7 @@ type Probe struct {
 
 	Connected  bool
 	TLS        string // protocol version and cipher suite; "" on a plain connection
-	CertExpiry time.Time
+	CertExpiry time.Time // of the server's own certificate; zero on a plain connection
 	Before     pop3.Capabilities // announced before login
 
 	LoggedIn bool
@@ -194,7 +194,7 @@ func (s *session) forecast(n int) *Forecast {
 // saw notes what a connection shows before login.
 func (p *Probe) saw(auth *pop3.Auth) {
 	if p != nil {
-		p.Connected, p.TLS, p.Before = true, auth.TLSState(), auth.Capabilities()
+		p.Connected, p.TLS, p.CertExpiry, p.Before = true, auth.TLSState(), auth.PeerCertificateExpiry(), auth.Capabilities()
 	}
 }
 

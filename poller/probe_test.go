@@ -1,0 +1,163 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller/pop3/pop3test"
+)
+
+// looked checks that a look left no trace: nothing fetched, nothing marked,
+// nothing sealed, nothing saved.
+func (r *rig) looked(left int) {
+	r.t.Helper()
+	for _, c := range r.srv.Commands() {
+		if slices.Contains([]string{"RETR", "DELE", "TOP", "RSET"}, c.Verb) {
+			r.t.Errorf("%s was sent", c.Line())
+		}
+	}
+	expect(r.t, "left", len(r.box.Left()), left)
+	expect(r.t, "sealed", len(r.arc.sealed), 0)
+	expect(r.t, "events", len(r.arc.events), 0)
+	expect(r.t, "states", len(r.store.data), 0)
+	expect(r.t, "leases", len(r.leases.held), 0)
+}
+
+func (r *rig) probe() Probe {
+	r.t.Helper()
+	p, err := r.d.Probe(r.t.Context(), r.m)
+	r.conns.Wait()
+	if err != nil || p.Err != nil || p.Outcome != OutcomeOK {
+		r.t.Fatalf("probe: %v, %+v", err, p)
+	}
+	return p
+}
+
+func TestProbeChangesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		p := r.probe()
+		r.looked(5)
+		if !p.Connected || !p.LoggedIn || !p.Before.Known || !p.After.Uidl || p.Quit != mail.QuitAcked || p.TLS != "" || p.Consuming {
+			t.Errorf("%+v", p)
+		}
+		expect(t, "messages", p.Messages, 5)
+		var octets, largest int64
+		for _, raw := range r.originals {
+			octets += int64(len(raw))
+			largest = max(largest, int64(len(raw)))
+		}
+		expect(t, "listing", *p.Listing, ProbedListing{Messages: 5, Octets: octets, Largest: largest, Uidl: true})
+		expect(t, "forecast", *p.Forecast, Forecast{Fetch: 5, Octets: octets})
+		r.drainOK()
+		expect(t, "drained afterwards", len(r.box.Left()), 0)
+	}, letters(5)...)
+}
+
+// The forecast is what the drain that follows does.
+func TestProbeForecastsTheDrain(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.m.Policy = KeepAll
+		r.drainOK() // all are sealed and stay
+		r.deliver(pop3test.Message{UIDL: "new", Raw: []byte(letter("new", 300))}, pop3test.Message{UIDL: "huge", Raw: []byte(letter("huge", 3000))})
+		r.m.MaxMessage = 2000
+		keeping := r.probe()
+		expect(t, "keeping", *keeping.Forecast, Forecast{Sealed: 3, Keep: 3, Fetch: 1, Octets: keeping.Forecast.Octets, Held: 1})
+		expect(t, "oversize", keeping.Listing.Oversize, 1)
+		r.m.Policy = DeleteSealed
+		p := r.probe()
+		expect(t, "deleting", *p.Forecast, Forecast{Sealed: 3, Delete: 3, Fetch: 1, Octets: p.Forecast.Octets, Held: 1})
+		res := r.drainOK()
+		expect(t, "fetched", res.Fetched, p.Forecast.Fetch)
+		expect(t, "deleted", res.Deleted, p.Forecast.Delete+p.Forecast.Fetch)
+		expect(t, "held", res.Held, p.Forecast.Held)
+		expect(t, "left", len(r.box.Left()), 1)
+	}, letters(3)...)
+}
+
+// Where the server consumes what was retrieved, QUIT after a look is harmless,
+// because nothing was.
+func TestProbeOfConsumingServer(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.hooks(pop3test.Hooks{RetrDeletes: true})
+		p := r.probe()
+		r.looked(3)
+		if !p.Consuming || p.Quit != mail.QuitAcked {
+			t.Errorf("%+v", p)
+		}
+	}, letters(3)...)
+}
+
+func TestProbeCountsBadNames(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.deliver(pop3test.Message{UIDL: "same", Raw: []byte(letter("a", 200))}, pop3test.Message{UIDL: "same", Raw: []byte(letter("b", 300))},
+			pop3test.Message{Raw: []byte(letter("c", 400))})
+		r.hooks(pop3test.Hooks{ListSize: func(n int, size int64) string {
+			if n == 1 {
+				return "-1"
+			}
+			return "17"
+		}})
+		l := r.probe().Listing
+		expect(t, "listing", *l, ProbedListing{Messages: 4, Octets: 51, Largest: 17, UnknownSizes: 1, Uidl: true, Repeated: 2, Nameless: 1})
+		r.hooks(pop3test.Hooks{NoUIDL: true})
+		l = r.probe().Listing
+		expect(t, "without UIDL", l.Uidl, false)
+		expect(t, "nameless", l.Nameless, 4)
+	}, letters(1)...)
+}
+
+// A look fails as a session does, and says how far it came.
+func TestProbeFailures(t *testing.T) {
+	for name, tc := range map[string]struct {
+		spoil   func(r *rig)
+		outcome Outcome
+		came    func(p Probe) bool
+	}{
+		"leased": {func(r *rig) { r.leases.Lease(r.t.Context(), r.m.Name) }, OutcomeBusy, func(p Probe) bool { return !p.Connected }},
+		"refused": {func(r *rig) {
+			r.m.Password = func(context.Context) (string, error) { return "wrong", nil }
+		}, OutcomeCredentials, func(p Probe) bool { return p.Connected && !p.LoggedIn && p.Before.Known }},
+		"no password": {func(r *rig) {
+			r.m.Password = func(context.Context) (string, error) { return "", errors.New("no such file") }
+		}, OutcomePerm, func(p Probe) bool { return !p.Connected }},
+		"list cut": {func(r *rig) {
+			r.hooks(pop3test.Hooks{OnCommand: func(c pop3test.Command) *pop3test.Action {
+				if c.Verb == "LIST" {
+					return &pop3test.Action{Raw: "+OK\r\n1 17\r\n", End: pop3test.FIN}
+				}
+				return nil
+			}})
+		}, OutcomeTemp, func(p Probe) bool { return p.LoggedIn && p.Messages == 2 && p.Listing == nil && p.Quit == mail.QuitNone }},
+		"misconfigured": {func(r *rig) { r.m.User = "" }, OutcomePerm, func(p Probe) bool { return !p.Connected }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				tc.spoil(r)
+				p, err := r.d.Probe(t.Context(), r.m)
+				r.conns.Wait()
+				if err == nil || p.Err == nil || p.Outcome != tc.outcome || !tc.came(p) {
+					t.Errorf("%v: %+v", err, p)
+				}
+				if strings.Contains(r.logs.String(), secret) {
+					t.Error("the password is in the log")
+				}
+			}, letters(2)...)
+		})
+	}
+}
+
+// The archive's trouble is not the mailbox's: the look tells all but the
+// forecast.
+func TestProbeWithoutArchive(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.arc.lookup = func() error { return mail.Errorf(mail.Temporary, "no archive serves") }
+		p := r.probe()
+		if p.Forecast != nil || p.NoForecast == nil || p.Listing.Messages != 2 || p.Quit != mail.QuitAcked {
+			t.Errorf("%+v", p)
+		}
+	}, letters(2)...)
+}
