@@ -336,36 +336,6 @@ func TestKillerMessage(t *testing.T) {
 	}, letters(8)...)
 }
 
-// TestCutEverywhere cuts the server's stream at every octet of a session, then
-// drains what is left: nothing is lost and nothing remains (X1, O1-O6).
-func TestCutEverywhere(t *testing.T) {
-	t.Parallel()
-	msgs := []string{letter("one", 60), letter("..two", 90) + ".dot\r\n", "Subject: x\r\n\r\nlast"}
-	for _, how := range []pop3test.Ending{pop3test.FIN, pop3test.Stall} {
-		for at := int64(0); ; at += 3 {
-			ended := false
-			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, msgs...)
-				r.hooks(pop3test.Hooks{Cut: func(session int) (int64, pop3test.Ending) {
-					if session > 1 {
-						return -1, how
-					}
-					return at, how
-				}})
-				ended = r.drain().Err == nil
-				elapse(time.Minute)
-				r.settle(6, 0)
-			})
-			if t.Failed() {
-				t.Fatalf("cut after %d octets, ending %v", at, how)
-			}
-			if ended {
-				break
-			}
-		}
-	}
-}
-
 // TestSoak holds short runs of random faults of server, archive and lease. When
 // the faults end everything drains: nothing is lost, nothing is sealed twice.
 func TestSoak(t *testing.T) {
