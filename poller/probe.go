@@ -22,11 +22,12 @@ type Probe struct {
 	Err     error // nil if Outcome is "ok"
 
 	Connected  bool
-	TLS        string // protocol version and cipher suite; "" on a plain connection
-	CertExpiry time.Time // of the server's own certificate; zero on a plain connection
+	TLS        string            // protocol version and cipher suite; "" on a plain connection
+	CertExpiry time.Time         // of the server's own certificate; zero on a plain connection
 	Before     pop3.Capabilities // announced before login
 
-	LoggedIn bool
+	LoggedIn  bool
+	Mechanism string            // that logged in: "USER", "APOP" or the name of a SASL mechanism
 	After    pop3.Capabilities // announced after login, or before where the server does not say it again
 
 	Messages int   // as STAT counts them
@@ -107,7 +108,7 @@ func (d *Drainer) probeLeased(ctx context.Context, m Mailbox, p *Probe) error {
 		return err
 	}
 	defer s.tx.Close()
-	p.LoggedIn, p.After, p.Consuming = true, s.tx.Capabilities(), s.consuming
+	p.LoggedIn, p.Mechanism, p.After, p.Consuming = true, s.tx.Mechanism(), s.tx.Capabilities(), s.consuming
 	if err := s.probe(ctx, p); err != nil {
 		return err
 	}

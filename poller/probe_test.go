@@ -41,7 +41,7 @@ func TestProbeChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		p := r.probe()
 		r.looked(5)
-		if !p.Connected || !p.LoggedIn || !p.Before.Known || !p.After.Uidl || p.Quit != mail.QuitAcked || p.TLS != "" || p.Consuming {
+		if !p.Connected || !p.LoggedIn || !p.Before.Known || !p.After.Uidl || p.Quit != mail.QuitAcked || p.TLS != "" || p.Consuming || p.Mechanism == "" {
 			t.Errorf("%+v", p)
 		}
 		expect(t, "messages", p.Messages, 5)

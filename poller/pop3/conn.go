@@ -42,6 +42,7 @@ type conn struct {
 	caps       Capabilities
 	timestamp  string // of the greeting, for APOP; "" without one
 	tlsState   string
+	mechanism  string    // that logged in
 	certExpiry time.Time // of the server's certificate; zero without TLS
 	withheld   []string  // secrets and what was made of them, in lower case, to keep them out of errors
 	dead       error     // why the connection is closed; nil while it is open

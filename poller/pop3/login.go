@@ -163,7 +163,8 @@ func isLiteral(s string) bool {
 // atext is what atoms are made of (RFC 5322 section 3.2.3).
 const atext = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~"
 
-// loggedIn tells the log by which mechanism.
+// loggedIn keeps, and tells the log, by which mechanism.
 func (c *conn) loggedIn(mechanism string) {
+	c.mechanism = mechanism
 	c.log.Debug("logged in", slog.String("mechanism", mechanism))
 }

@@ -49,6 +49,10 @@ type Transaction struct {
 // it does not say it again.
 func (t *Transaction) Capabilities() Capabilities { return t.c.caps }
 
+// Mechanism returns how the login went: "USER", "APOP" or the name of a SASL
+// mechanism.
+func (t *Transaction) Mechanism() string { return t.c.mechanism }
+
 // TLSState is that of the Auth the transaction came from.
 func (t *Transaction) TLSState() string { return t.c.tlsState }
 
