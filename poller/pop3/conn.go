@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller/mask"
 )
 
 const (
@@ -44,7 +45,7 @@ type conn struct {
 	tlsState   string
 	mechanism  string    // that logged in
 	certExpiry time.Time // of the server's certificate; zero without TLS
-	withheld   []string  // secrets and what was made of them, in lower case, to keep them out of errors
+	withheld   []string  // secrets and what was made of them, to keep them out of errors
 	dead       error     // why the connection is closed; nil while it is open
 }
 
@@ -253,39 +254,14 @@ func (c *conn) refused(op string, st status, other Class) error {
 }
 
 // withhold keeps secrets, and what is made of them, out of errors and logs.
-func (c *conn) withhold(secrets ...string) {
-	for _, s := range secrets {
-		if s != "" {
-			c.withheld = append(c.withheld, strings.ToLower(s))
-		}
-	}
-}
-
-// telling is how many octets of a long secret in a row are too many.
-const telling = 12
+func (c *conn) withhold(secrets ...string) { c.withheld = append(c.withheld, secrets...) }
 
 // clean makes what a server said fit for errors and logs.
 func (c *conn) clean(s string) string {
-	lower := strings.ToLower(s)
-	for _, secret := range c.withheld {
-		if repeats(lower, secret) {
-			return "(withheld: it repeats a secret)"
-		}
+	if mask.Repeats(s, c.withheld...) {
+		return "(withheld: it repeats a secret)"
 	}
 	return cleanText(s)
-}
-
-// repeats reports whether s holds the secret or, of a long one, a telling part.
-func repeats(s, secret string) bool {
-	if len(secret) <= telling {
-		return strings.Contains(s, secret)
-	}
-	for i := 0; i+telling <= len(s); i++ {
-		if strings.Contains(secret, s[i:i+telling]) {
-			return true
-		}
-	}
-	return false
 }
 
 // pipelining reports whether more than one command may be outstanding.

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller/mask"
 )
 
 const (
@@ -60,7 +61,7 @@ func (p Proxy) exchange(c net.Conn, addr, password string) ([]byte, error) {
 		return nil, err
 	}
 	leftover, err := readAnswer(c)
-	if err != nil && password != "" && (strings.Contains(err.Error(), password) || strings.Contains(err.Error(), token)) {
+	if err != nil && p.User != "" && mask.Repeats(err.Error(), password, token) {
 		return nil, &mail.Error{Kind: mail.KindOf(err), Hint: mail.HintOf(err), Err: errors.New("CONNECT was refused (withheld: the answer repeats the password)")}
 	}
 	return leftover, err
