@@ -86,6 +86,9 @@ const (
 	// FateUnvouched: the catalog, asked again before DELE, did not confirm the receipt.
 	FateUnvouched Fate = "unvouched"
 	FateBreaker   Fate = "breaker" // the breaker on the blast radius is open
+	// FateChanging: it comes with other content from session to session, of which
+	// something is sealed; it is fetched again ever more seldom.
+	FateChanging Fate = "changing"
 )
 
 // The fates of messages that are not sealed.
@@ -103,7 +106,7 @@ const (
 // AllFates returns the words of Fate, those of sealed messages first.
 func AllFates() []Fate {
 	return []Fate{
-		FateDeleted, FateDeletedShort, FateRolledBack, FateKept, FateYoung, FateSealed, FateUndeletable, FateUnvouched, FateBreaker,
+		FateDeleted, FateDeletedShort, FateRolledBack, FateKept, FateYoung, FateSealed, FateUndeletable, FateUnvouched, FateBreaker, FateChanging,
 		FateLater, FateShort, FatePoison, FateOversize, FateCut, FateUnsealed, FateRefused, FateMismatch,
 	}
 }

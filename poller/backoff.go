@@ -22,6 +22,7 @@ var delays = map[Outcome]delay{
 	OutcomeProtocol:    {time.Minute, time.Hour},
 	OutcomeArchive:     {3 * time.Second, 10 * time.Minute},
 	OutcomePerm:        {time.Hour, 24 * time.Hour},
+	OutcomeBreaker:     {15 * time.Minute, time.Hour}, // mail that arrives is sealed all the same
 	OutcomeCredentials: {time.Hour, 2 * time.Hour},
 	OutcomeStopped:     {time.Minute, time.Minute},
 }

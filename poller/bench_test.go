@@ -32,7 +32,7 @@ func BenchmarkDrain(b *testing.B) {
 		ctx, cancel := context.WithCancel(b.Context())
 		var serving sync.WaitGroup
 		serving.Go(func() { srv.Serve(ctx, l) })
-		d := &Drainer{Archive: sealer{}, Leaser: new(leases), Store: new(store)}
+		d := &Drainer{Archive: new(sealer), Leaser: new(leases), Store: new(store)}
 		m := Mailbox{
 			Name: "ann@example.org", Host: l.Addr().String(), User: "ann", Security: pop3.Plain,
 			Password: func(context.Context) (string, error) { return secret, nil },
@@ -49,21 +49,33 @@ func BenchmarkDrain(b *testing.B) {
 	}
 }
 
-// A sealer is an Archive that counts nothing and seals at once.
-type sealer struct{}
+// A sealer is an Archive that seals at once and remembers its receipts.
+type sealer struct{ rows sync.Map } // sealedRow to mail.Receipt
 
-func (sealer) Lookup(_ context.Context, _ string, rows []mail.Listing) ([]mail.Receipt, error) {
-	return make([]mail.Receipt, len(rows)), nil
+func (s *sealer) Lookup(_ context.Context, mailbox string, rows []mail.Listing) ([]mail.Receipt, error) {
+	receipts := make([]mail.Receipt, len(rows))
+	for i, row := range rows {
+		if r, ok := s.rows.Load(sealedRow{mailbox, row}); ok {
+			receipts[i] = r.(mail.Receipt)
+		}
+	}
+	return receipts, nil
 }
-func (sealer) Report(context.Context, string, mail.Event) error { return nil }
-func (sealer) Begin(context.Context, string) (Transfer, error)  { return passing{}, nil }
+func (*sealer) Report(context.Context, string, mail.Event) error  { return nil }
+func (s *sealer) Begin(context.Context, string) (Transfer, error) { return passing{s}, nil }
 
-type passing struct{}
+type passing struct{ to *sealer }
 
 func (passing) Write(p []byte) (int, error) { return len(p), nil }
 func (passing) Abort()                      {}
-func (passing) Commit(_ context.Context, d mail.Delivery) (Pending, error) {
-	return sealedNow{mail.Receipt{Delivery: d, SealedAt: d.Fetched}}, nil
+func (p passing) Commit(_ context.Context, d mail.Delivery) (Pending, error) {
+	return p.to.seal(d), nil
+}
+
+func (s *sealer) seal(d mail.Delivery) Pending {
+	r := mail.Receipt{Delivery: d, SealedAt: d.Fetched}
+	s.rows.Store(sealedRow{d.Mailbox, mail.Listing{UIDL: d.UIDL, Size: d.ListSize}}, r)
+	return sealedNow{r}
 }
 
 type sealedNow struct{ r mail.Receipt }

@@ -22,6 +22,11 @@ type Drainer struct {
 	// Sessions is the fairness slice: how many sessions one Drain may hold. 0
 	// means as many as it takes to empty the mailbox.
 	Sessions int
+	// Uptime reads a clock that nobody sets, such as the time since the machine
+	// started, and names what it counts from. It tells a wall clock that was set
+	// from time that has passed (see clock). Without one, nothing is deleted for its
+	// age while sessions are more than an hour apart.
+	Uptime func() (boot string, up time.Duration)
 	// Grace is how long a session may go on after its context is done, to commit
 	// what is sealed; 20 s. Then its connection is closed without QUIT.
 	Grace time.Duration
@@ -49,8 +54,17 @@ type Result struct {
 	Octets   int64 // fetched
 	Held     int   // of the last session: left on the server on purpose
 	Last     mail.Drain
-	Outcome  Outcome
-	Err      error // what ended the last session; nil if Outcome is "ok"
+	// Vanished sums what was gone without our asking.
+	Vanished mail.Vanished
+	// WaitingSince is since when the message has been listed that waits longest for
+	// its seal, as the last session left it; zero if none waits, or if no session
+	// read the listing.
+	WaitingSince time.Time
+	// BreakerSince is since when the breaker on the blast radius is open, zero if
+	// it is closed; Last.Breaker says why.
+	BreakerSince time.Time
+	Outcome      Outcome
+	Err          error // what ended the last session; nil if Outcome is "ok"
 	// More says that there is work left and that the last session made progress,
 	// so that another one is worth while.
 	More bool
@@ -101,6 +115,7 @@ func (d *Drainer) drainLeased(ctx context.Context, m Mailbox, res *Result) error
 	defer context.AfterFunc(hard, cancel)()
 
 	keeper := d.load(early, m.Name)
+	keeper.recover()
 	for {
 		err = d.hold(early, hard, m, keeper, lease, res)
 		res.More = res.More && ctx.Err() == nil
@@ -177,23 +192,21 @@ func (d *Drainer) hold(early, hard context.Context, m Mailbox, keeper *keeper, l
 		return err
 	}
 	s := d.newSession(m, keeper.state, lease, early.Done())
+	s.save = keeper.save
 	err := s.run(early, hard)
 	s.learn(err)
 	s.enter(PhaseDone)
 	if s.loggedIn() {
+		s.remember()
 		s.tell(hard)
+		keeper.state.Draft = nil
 		keeper.save(hard)
 		s.addTo(res)
 	} else {
-		s.note(res)
+		res.Last = s.report
 	}
 	s.logEnd(hard, err)
 	return err
-}
-
-// note keeps what a session without login leaves.
-func (s *session) note(res *Result) {
-	res.Last = s.report
 }
 
 // addTo sums the session into res.
@@ -210,6 +223,15 @@ func (s *session) addTo(res *Result) {
 	}
 	res.Octets += s.octets
 	res.Last = s.report
+	if v := s.report.Vanished; v != nil {
+		res.Vanished.Sealed += v.Sealed
+		res.Vanished.Unsealed += v.Unsealed
+	}
+	res.BreakerSince = s.st.Blast.Since
+	res.WaitingSince = time.Time{}
+	if s.census != nil {
+		res.WaitingSince = s.census.oldest()
+	}
 	res.More = s.more()
 	res.LoginDelay = s.tx.Capabilities().LoginDelay
 }
@@ -228,7 +250,7 @@ func (s *session) more() bool {
 	}
 	undone := s.plan.left > 0 || s.report.Outcome != string(OutcomeOK)
 	for _, m := range s.plan.fetch {
-		undone = undone || !m.fetched && m.why == "" || m.sealed && !m.deleted && !s.keep()
+		undone = undone || !m.fetched && m.why == "" || s.dooms(m) && !m.deleted
 	}
 	return undone || s.consuming && s.report.Deleted > 0
 }

@@ -192,9 +192,10 @@ func (s *session) relearn(ctx context.Context) {
 // rejected handles a message that the archive did not take: one message's
 // trouble, or the archive's.
 func (s *session) rejected(m *message, err error) {
-	m.why = bounded("archive: " + err.Error())
+	m.end(mail.FateUnsealed, "archive: "+err.Error())
 	switch mail.KindOf(err) {
 	case mail.Invalid, mail.Corrupt:
+		m.fate = mail.FateRefused
 		s.st.strike(m.key(), refused, time.Now())
 		s.log.Error("the archive refuses a message", slog.Int("number", m.number), slog.Any("error", err))
 	default:
@@ -215,7 +216,7 @@ func (s *session) archiveTrouble(err error) {
 // declined handles -ERR in answer to RETR.
 func (s *session) declined(m *message, err error) {
 	m.refusal = true
-	m.why = bounded(err.Error())
+	m.end(mail.FatePoison, err.Error())
 	s.refusals = append(s.refusals, m)
 	e, _ := errors.AsType[*pop3.Error](err)
 	general := e != nil && (e.Class == pop3.Rate || e.Class == pop3.Busy || strings.HasPrefix(e.Code, "SYS/"))
@@ -264,7 +265,7 @@ func (s *session) blame(chunk []*message, err error) {
 			why = oversize
 		}
 		s.st.strike(m.key(), why, time.Now())
-		m.why = bounded(err.Error())
+		m.end(fates[why], err.Error())
 		return
 	}
 }

@@ -36,6 +36,14 @@ func (d *Drainer) load(ctx context.Context, mailbox string) *keeper {
 	return k
 }
 
+// recover takes up what a session left behind whose worker died while it deleted.
+func (k *keeper) recover() {
+	if k.state.Draft != nil {
+		k.state.owe(*k.state.Draft)
+		k.state.Draft = nil
+	}
+}
+
 // save writes the state, even where ctx is done.
 func (k *keeper) save(ctx context.Context) {
 	if k.lost {

@@ -18,6 +18,17 @@ type Policy int
 const (
 	DeleteSealed Policy = iota // delete after the seal; the default
 	KeepAll                    // delete nothing; needs a server with UIDL
+	DeleteAged                 // delete what is sealed for DeleteAge; needs UIDL too
+)
+
+// A ShortPolicy tells what happens to a message that always comes shorter than
+// the server announces.
+type ShortPolicy int
+
+// The policies for short messages.
+const (
+	ShortKept    ShortPolicy = iota // it stays on the server; the default
+	ShortDeleted                    // delete it once it came with the same bytes often enough (see shortTimes)
 )
 
 // A SizePolicy tells what a server's LIST sizes are worth.
@@ -61,7 +72,18 @@ type Mailbox struct {
 	MaxMessage    int64         // octets of a message; larger ones stay on the server; 0 is 1 GiB
 	ReceiptWait   time.Duration // for receipts after the last RETR, within BatchTime; 60 s
 
-	Policy         Policy
+	Policy Policy
+	// DeleteAge is how long the archive has had a message before DeleteAged deletes
+	// it; 30 days.
+	DeleteAge time.Duration
+	// OnShort does not apply where Policy is KeepAll.
+	OnShort ShortPolicy
+	// MaxDoubt and MaxDoubtPercent are the limits of the breaker on the blast
+	// radius (see blast): how many messages of a session may be in doubt, and which
+	// share of those compared. 50, and 20 %; five messages may always be.
+	MaxDoubt        int
+	MaxDoubtPercent int
+
 	Sizes          SizePolicy
 	LFOnly         bool // as pop3.Dialer.LFOnly
 	NoPipelining   bool // as pop3.Dialer.NoPipelining
@@ -81,6 +103,10 @@ const (
 	DefaultBatchTime     = 5 * time.Minute
 	DefaultMaxMessage    = 1 << 30
 	DefaultReceiptWait   = time.Minute
+
+	DefaultDeleteAge       = 30 * 24 * time.Hour
+	DefaultMaxDoubt        = 50
+	DefaultMaxDoubtPercent = 20
 )
 
 // withDefaults returns m with its zero fields filled in.
@@ -93,6 +119,9 @@ func (m Mailbox) withDefaults() Mailbox {
 	m.BatchTime = or(m.BatchTime, DefaultBatchTime)
 	m.MaxMessage = or(m.MaxMessage, DefaultMaxMessage)
 	m.ReceiptWait = or(m.ReceiptWait, DefaultReceiptWait)
+	m.DeleteAge = or(m.DeleteAge, DefaultDeleteAge)
+	m.MaxDoubt = or(m.MaxDoubt, DefaultMaxDoubt)
+	m.MaxDoubtPercent = or(m.MaxDoubtPercent, DefaultMaxDoubtPercent)
 	if m.NoPipelining {
 		m.Window = 1
 	}
@@ -128,7 +157,9 @@ func (m Mailbox) validate() error {
 	fault(m.Password == nil && m.Tokens == nil, "has no password and no tokens")
 	fault(m.Password != nil && m.Tokens != nil, "has both a password and tokens")
 	fault(m.Tokens != nil && m.Security == pop3.Plain, "has tokens, which are not sent without TLS")
-	fault(m.Policy != DeleteSealed && m.Policy != KeepAll, "unknown policy")
+	fault(m.Policy < DeleteSealed || m.Policy > DeleteAged, "unknown policy")
+	fault(m.OnShort < ShortKept || m.OnShort > ShortDeleted, "unknown policy for short messages")
+	fault(m.Policy == DeleteAged && m.RetrConsuming, "is to leave mail on a server that removes what was fetched")
 	return errors.Join(faults...)
 }
 

@@ -22,6 +22,7 @@ const (
 	OutcomePerm        Outcome = "perm"        // certificate, name or policy: a person must act
 	OutcomeProtocol    Outcome = "protocol"    // the server does not speak POP3, or fell out of step
 	OutcomeArchive     Outcome = "archive"     // the archive is unavailable, full, or contradicts the server
+	OutcomeBreaker     Outcome = "breaker"     // too much is in doubt to delete anything: a person must act
 	OutcomeStopped     Outcome = "stopped"     // this process is stopping
 )
 

@@ -17,7 +17,7 @@ const lookupPage = 10_000
 // pageSize is the number of rows to look up at a time: one page is enough for
 // the session, unless much of it has a record or stays on the server.
 func (s *session) pageSize() int {
-	if s.keep() {
+	if s.leaves() {
 		return lookupPage
 	}
 	return min(2*s.budget+100, lookupPage)
@@ -36,6 +36,18 @@ func (e entry) key() rowKey {
 		return rowKey{uidl: e.uidl, size: e.size}
 	}
 	return rowKey{uidl: e.uidl, size: e.size, number: e.number}
+}
+
+// anySize stands for the size of a message whose size changes.
+const anySize = -2
+
+// changingKey is the key of the record that the message has under its unique-id
+// alone.
+func (e entry) changingKey() rowKey {
+	if !e.unique {
+		return e.key()
+	}
+	return rowKey{uidl: e.uidl, size: anySize}
 }
 
 // intersect joins LIST and UIDL, both in ascending order of number. A message
@@ -71,7 +83,9 @@ func intersect(rows []pop3.Row, uidls []pop3.UidlRow, hasUidl bool) []entry {
 type message struct {
 	entry
 	known mail.Receipt // of an earlier session; zero if there is none
-	other bool         // the UIDL is sealed, but not in this size
+	other bool         // known is of another size: the UIDL is sealed, the message is not
+	// doubted says that the server shows another header than known has.
+	doubted bool
 
 	sent     bool // RETR was, or may have been, sent
 	refusal  bool // RETR was answered -ERR: the server did not hand it out
@@ -81,6 +95,7 @@ type message struct {
 	got      pop3.Retrieved
 	fetched  bool // confirmed and committed
 	suspect  string
+	changed  int // how often it came with other content than is sealed, this time included
 
 	answered bool // receipt or answerErr is set
 	receipt  mail.Receipt
@@ -89,17 +104,36 @@ type message struct {
 	sealed  bool // a receipt is held that covers the bytes
 	warrant pop3.Warrant
 	deleted bool
+	fate    mail.Fate // where it is not that of the flags above; see session.fateOf
 	why     string
 }
 
+// end sets the fate of m, and the details.
+func (m *message) end(f mail.Fate, why string) { m.fate, m.why = f, bounded(why) }
+
 // A plan is what a session is to do.
 type plan struct {
-	known  []*message // sealed before: delete after a check
-	fetch  []*message // retrieve, in this order
-	held   int        // left on the server on purpose
-	left   int        // not planned for want of budget
-	octets int64      // LIST octets of fetch
-	spent  bool       // a message did not fit into the budget of octets
+	known  []*message        // sealed before: delete after a check
+	fetch  []*message        // retrieve, in this order
+	held   int               // left on the server for a fault of their own
+	left   int               // not planned for want of budget
+	octets int64             // LIST octets of fetch
+	spent  bool              // a message did not fit into the budget of octets
+	made   bool              // all messages of the listing are accounted for
+	fates  map[mail.Fate]int // of the messages on neither list, but for those left
+}
+
+// leave accounts for a message that is not handled.
+func (p *plan) leave(f mail.Fate) {
+	if p.fates == nil {
+		p.fates = make(map[mail.Fate]int)
+	}
+	p.fates[f]++
+	switch f {
+	case mail.FateKept, mail.FateYoung, mail.FateSealed, mail.FateBreaker, mail.FateLater:
+	default:
+		p.held++
+	}
 }
 
 // assumedSize stands for a size that LIST does not tell.
@@ -133,6 +167,8 @@ func (s *session) makePlan(ctx context.Context, listing []entry) error {
 			return err
 		}
 	}
+	s.plan.made = true
+	s.reconsider(listing)
 	return nil
 }
 
@@ -143,45 +179,68 @@ func (s *session) planPage(ctx context.Context, page []entry, rows map[rowKey]*r
 		return err
 	}
 	for i, e := range page {
-		r := rows[e.key()]
 		m := newMessage(e, receipts[i])
-		switch {
-		case !m.isKnown() && r != nil && !r.due(now, s.st.Sessions):
-			s.plan.held++
-		case !m.isKnown():
-			s.take(&s.plan.fetch, m)
-		case s.keep():
-		case r != nil && (r.held(now) || r.Trouble == cut && !r.due(now, s.st.Sessions)):
-			s.plan.held++
-		case s.st.Stuck >= maxCommits && len(s.plan.known) > 0:
-			// Nothing this server promises to delete goes: one probe is enough.
-			s.plan.held++
-		case s.m.VerifyByDigest, r != nil && r.Trouble == cut:
-			// Where asking for the header broke a session, fetching may not.
-			s.take(&s.plan.fetch, m)
-		default:
-			s.take(&s.plan.known, m)
+		r := rows[e.key()]
+		if m.other {
+			r = rows[e.changingKey()]
+		}
+		if m.isKnown() {
+			s.stand(m, standSealed)
+			s.planKnown(m, r, now)
+		} else {
+			s.planUnknown(m, r, now)
 		}
 	}
 	return nil
 }
 
+// planUnknown takes a message that is not sealed as it is listed, unless its
+// record says that it is not time.
+func (s *session) planUnknown(m *message, r *row, now time.Time) {
+	if r == nil || r.due(now, s.st.Sessions) || r.Trouble == kept && !s.leaves() {
+		s.take(&s.plan.fetch, m)
+		return
+	}
+	s.plan.leave(fates[r.Trouble])
+	if r.Trouble == kept {
+		s.stand(m, standSealed)
+	}
+}
+
+// planKnown takes a message that an earlier session sealed if it is to be deleted
+// now.
+func (s *session) planKnown(m *message, r *row, now time.Time) {
+	switch {
+	case s.keep():
+		s.plan.leave(mail.FateKept)
+	case !s.old(m.known):
+		s.plan.leave(mail.FateYoung)
+	case r != nil && r.held(now):
+		s.plan.leave(mail.FateUndeletable)
+	case r != nil && (r.Trouble == cut || r.Trouble == changing) && !r.due(now, s.st.Sessions):
+		s.plan.leave(fates[r.Trouble])
+	case s.st.Stuck >= maxCommits && len(s.plan.known) > 0:
+		// Nothing this server promises to delete goes: one probe is enough.
+		s.plan.leave(mail.FateUndeletable)
+	case s.m.VerifyByDigest, r != nil && r.Trouble == cut:
+		// Where asking for the header broke a session, fetching may not.
+		s.take(&s.plan.fetch, m)
+	default:
+		s.take(&s.plan.known, m)
+	}
+}
+
 // newMessage makes the message of a row and of what the archive has under its
 // UIDL.
 func newMessage(e entry, found mail.Receipt) *message {
-	m := &message{entry: e}
-	switch {
-	case found.SealedAt.IsZero() || found.Suspect != "":
-	case e.size < 0 || found.ListSize != e.size:
-		m.other = true
-	default:
-		m.known = found
+	if found.SealedAt.IsZero() || found.Suspect != "" {
+		return &message{entry: e}
 	}
-	return m
+	return &message{entry: e, known: found, other: e.size < 0 || found.ListSize != e.size}
 }
 
 // isKnown reports whether an earlier session's receipt may allow a deletion.
-func (m *message) isKnown() bool { return !m.known.SealedAt.IsZero() }
+func (m *message) isKnown() bool { return !m.known.SealedAt.IsZero() && !m.other }
 
 // lookup asks the archive for the rows of the page that UIDL identifies; the
 // others have a zero receipt.
@@ -226,7 +285,7 @@ func (s *session) take(list *[]*message, m *message) {
 	}
 	fetch := list == &s.plan.fetch
 	if fetch && m.size > s.m.MaxMessage {
-		s.plan.held++
+		s.plan.leave(mail.FateOversize)
 		return
 	}
 	s.plan.spent = s.plan.spent || fetch && len(s.plan.fetch) > 0 && s.plan.octets+size > s.octetBudget

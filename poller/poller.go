@@ -27,6 +27,8 @@ type Options struct {
 
 	Logger   *slog.Logger // nil discards
 	Observer Observer     // may be nil
+	// Uptime is as Drainer.Uptime; nil is a clock of this process alone.
+	Uptime func() (boot string, up time.Duration)
 	// Ended is told how each drain ended, those that did not come to a login
 	// included; it must not block. Nil tells nobody.
 	Ended  func(Result)
@@ -88,11 +90,14 @@ func New(o Options) (*Poller, error) {
 	if o.LoginsPerMinute <= 0 {
 		o.LoginsPerMinute = DefaultLoginsPerMinute
 	}
+	if o.Uptime == nil {
+		o.Uptime = processClock()
+	}
 	p := &Poller{
 		o: o, byName: make(map[string]*account), tickets: make(chan *ticket), turn: make(chan struct{}, 1),
 		drainer: &Drainer{
 			Archive: o.Archive, Leaser: o.Leaser, Store: o.Store, Logger: o.Logger, Observer: o.Observer,
-			Worker: o.Worker, Sessions: 1, Grace: o.StopGrace,
+			Worker: o.Worker, Sessions: 1, Grace: o.StopGrace, Uptime: o.Uptime,
 		},
 	}
 	return p, p.addMailboxes()

@@ -29,12 +29,14 @@ func (s *session) checkLease(ctx context.Context) error {
 // errLeaseLost ends a session whose lease went to another.
 var errLeaseLost = failed(OutcomeBusy, mail.Errorf(mail.InUse, "the lease of the mailbox is lost"))
 
-// remove sends DELE for what holds a warrant.
-func (s *session) remove(ctx context.Context) error {
-	doomed := s.doomed()
+// remove sends DELE for messages that hold a warrant. What is asked for is stored
+// before: should the worker die now, whatever is gone at the next listing is gone
+// because we asked.
+func (s *session) remove(ctx context.Context, doomed []*message) error {
 	if len(doomed) == 0 {
 		return nil
 	}
+	s.ask(ctx, doomed)
 	if err := s.checkLease(ctx); err != nil {
 		return err
 	}
@@ -48,7 +50,7 @@ func (s *session) remove(ctx context.Context) error {
 	}
 	for i, m := range doomed {
 		if answers[i] != nil {
-			m.why = bounded("DELE: " + answers[i].Error())
+			m.end(mail.FateUndeletable, "DELE: "+answers[i].Error())
 			s.st.undeleted(m.key(), time.Now())
 			continue
 		}
@@ -58,15 +60,25 @@ func (s *session) remove(ctx context.Context) error {
 	return nil
 }
 
+// ask stores which messages are about to be deleted, and the report as it is now.
+func (s *session) ask(ctx context.Context, doomed []*message) {
+	keys := make([]rowKey, len(doomed))
+	for i, m := range doomed {
+		keys[i] = m.key()
+		s.stand(m, standAsked)
+	}
+	s.st.ask(s.report.Session, keys)
+	s.st.Listed = s.census.store()
+	s.draft()
+	s.save(ctx)
+}
+
 // doomed returns the messages to delete.
 func (s *session) doomed() []*message {
-	if s.keep() {
-		return nil
-	}
 	var doomed []*message
 	for _, list := range [][]*message{s.plan.known, s.plan.fetch} {
 		for _, m := range list {
-			if m.sealed {
+			if s.dooms(m) {
 				doomed = append(doomed, m)
 			}
 		}
@@ -84,7 +96,6 @@ func (s *session) quit(ctx context.Context) error {
 	s.report.Quit = answer
 	switch answer {
 	case mail.QuitAcked:
-		s.st.commit(s.deletedKeys())
 		return nil
 	case mail.QuitRefused:
 		s.log.LogAttrs(ctx, slog.LevelWarn, "QUIT was refused; what is left is deleted by a later session", slog.Any("error", err))
@@ -93,15 +104,4 @@ func (s *session) quit(ctx context.Context) error {
 		err = mail.Errorf(mail.Temporary, "QUIT %s", answer)
 	}
 	return failed(OutcomeTemp, err)
-}
-
-// deletedKeys returns the keys of what was deleted.
-func (s *session) deletedKeys() []rowKey {
-	var keys []rowKey
-	for _, m := range s.doomed() {
-		if m.deleted {
-			keys = append(keys, m.key())
-		}
-	}
-	return keys
 }

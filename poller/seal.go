@@ -131,13 +131,10 @@ func (s *session) judge() {
 		switch {
 		case m.answer != nil:
 			missing++
-			m.why = bounded("no receipt: " + m.answer.Error())
+			m.end(mail.FateUnsealed, "no receipt: "+m.answer.Error())
 			s.unanswered(m)
 		case m.suspect != "":
-			m.why = m.suspect
-			s.st.strike(m.key(), short, time.Now())
-			s.log.Warn("a message is shorter than announced; it is sealed as suspect and stays on the server",
-				slog.Int("number", m.number), slog.String("reason", m.suspect), slog.String("record", m.receipt.ID.String()))
+			s.acceptShort(m)
 		default:
 			s.accept(m)
 		}
@@ -151,6 +148,7 @@ func (s *session) judge() {
 func (s *session) unanswered(m *message) {
 	switch mail.KindOf(m.answer) {
 	case mail.Invalid, mail.Corrupt:
+		m.fate = mail.FateRefused
 		s.st.strike(m.key(), refused, time.Now())
 		s.log.Error("the archive refuses a message", slog.Int("number", m.number), slog.Any("error", m.answer))
 	default:
@@ -166,7 +164,7 @@ func (s *session) unanswered(m *message) {
 func (s *session) accept(m *message) {
 	w, err := s.tx.WarrantFetched(s.m.Name, m.got, m.receipt)
 	if err != nil {
-		m.why = bounded("receipt: " + err.Error())
+		m.end(mail.FateMismatch, "receipt: "+err.Error())
 		s.st.strike(m.key(), refused, time.Now())
 		s.log.Error("a receipt does not match what the server sent; the message stays on the server",
 			slog.Int("number", m.number), slog.Any("error", err))
@@ -178,8 +176,61 @@ func (s *session) accept(m *message) {
 	if !m.receipt.Duplicate {
 		s.sealedNew++
 	}
-	s.st.absolve(m.key())
-	if s.keep() && !m.unique {
+	s.stand(m, standSealed)
+	s.acceptRecord(m)
+}
+
+// acceptRecord drops the record of a message that is sealed, or makes the one
+// that it needs: a message whose content changes from session to session must
+// not be sealed anew by each of them.
+func (s *session) acceptRecord(m *message) {
+	switch {
+	case !m.known.SealedAt.IsZero() && m.known.Digest != m.got.Fingerprint().Digest:
+		k := m.key()
+		if m.other {
+			k = m.changingKey()
+		}
+		s.st.strike(k, changing, time.Now())
+		m.changed = s.st.at(k).Tries
+		if m.changed > 1 {
+			s.remark(mail.NoteChanging)
+		}
+	case s.leaves() && !m.unique:
+		s.st.absolve(m.key())
 		s.st.strike(m.key(), kept, time.Now())
+	default:
+		s.st.absolve(m.key())
 	}
+}
+
+// A message that comes short is deleted, where the operator wants that, when it
+// came with the same bytes so often, over so long. This proves nothing: some
+// servers repeat the same short bytes. But what they do not hand out in a day of
+// trying, the next session does not get either.
+const (
+	shortTimes = 3
+	shortSpan  = 24 * time.Hour
+)
+
+// acceptShort records a message that is sealed as suspect. It stays on the server
+// unless the operator wants otherwise.
+func (s *session) acceptShort(m *message) {
+	m.end(mail.FateShort, m.suspect)
+	s.st.strike(m.key(), short, time.Now())
+	r := s.st.at(m.key())
+	if digest := m.got.Fingerprint().Digest; r.Digest != digest {
+		r.Digest, r.Same, r.From = digest, 0, s.now
+	}
+	r.Same++
+	log := s.log.With(slog.Int("number", m.number), slog.String("reason", m.suspect), slog.String("record", m.receipt.ID.String()))
+	if s.m.OnShort == ShortDeleted && r.Same >= shortTimes && s.now.Sub(r.From) >= shortSpan {
+		w, err := s.tx.WarrantShort(s.m.Name, m.got, m.receipt)
+		if err == nil {
+			m.warrant, m.sealed, m.fate = w, true, ""
+			log.Warn("a message always comes shorter than announced; it is deleted as configured")
+			return
+		}
+		log = log.With(slog.Any("error", err))
+	}
+	log.Warn("a message is shorter than announced; it is sealed as suspect and stays on the server")
 }

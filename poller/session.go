@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -19,7 +20,9 @@ type session struct {
 	st    *state
 	lease Lease
 	log   *slog.Logger
-	stop  <-chan struct{} // closed when no further message is to be fetched
+	stop  <-chan struct{}       // closed when no further message is to be fetched
+	save  func(context.Context) // stores st
+	now   time.Time             // of the begin, to reckon ages by
 
 	tx          *pop3.Transaction
 	budget      int   // messages
@@ -27,6 +30,7 @@ type session struct {
 	fetchUntil  time.Time
 	consuming   bool // the server may delete what was merely retrieved
 
+	census     *census // of this listing; nil before it is read
 	plan       plan
 	unplanned  int              // plan.left before anything was fetched
 	byNumber   map[int]*message // the messages of plan
@@ -36,8 +40,8 @@ type session struct {
 
 	report    mail.Drain
 	sealedNew int // receipts of this session that are not duplicates
-	gone      int // what the last QUIT promised to delete and is gone
-	back      int // and what is still there
+	gone      int // what an earlier session asked to delete and is gone
+	back      int // and what is still there although QUIT was acknowledged
 	refusals  []*message
 	phase     Phase
 	octets    int64
@@ -53,7 +57,7 @@ func (d *Drainer) newSession(m Mailbox, st *state, lease Lease, stop <-chan stru
 	now := time.Now()
 	id := now.UTC().Format("20060102T150405") + "-" + rand.Text()[:10]
 	s := &session{
-		d: d, m: m, st: st, lease: lease, stop: stop, byNumber: make(map[int]*message),
+		d: d, m: m, st: st, lease: lease, stop: stop, now: now, byNumber: make(map[int]*message),
 		log: d.logger().With(slog.String("mailbox", m.Name), slog.String("session", id)),
 	}
 	s.report = mail.Drain{
@@ -62,8 +66,6 @@ func (d *Drainer) newSession(m Mailbox, st *state, lease Lease, stop <-chan stru
 	s.fetchUntil = now.Add(m.BatchTime - min(m.ReceiptWait, m.BatchTime/2))
 	return s
 }
-
-func (s *session) keep() bool { return s.m.Policy == KeepAll }
 
 // loggedIn reports whether the session came as far as the mailbox.
 func (s *session) loggedIn() bool { return s.tx != nil }
@@ -150,6 +152,7 @@ func (s *session) connect(ctx context.Context) error {
 	}
 	s.tx = tx
 	s.st.Sessions++
+	s.seeClock()
 	caps := tx.Capabilities()
 	s.consuming = s.m.RetrConsuming || caps.Known && caps.Expire == 0
 	s.setBudget(caps)
@@ -231,25 +234,26 @@ func (s *session) work(early, ctx context.Context) error {
 
 // finish deletes what is sealed and quits, if the session may.
 func (s *session) finish(ctx context.Context) error {
-	if s.consuming && s.exposed() {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "session closed without QUIT: the server deletes what is retrieved, and some of it is not sealed")
-		return nil
-	}
 	s.enter(PhaseDelete)
-	if err := s.remove(ctx); err != nil {
+	doomed, alarm := s.vouch(ctx, s.doomed())
+	if s.consuming && (s.exposed() || alarm != nil && s.report.Fetched > 0) {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "session closed without QUIT: the server deletes what is retrieved, and some of it must stay")
+		return alarm
+	}
+	if err := s.remove(ctx, doomed); err != nil {
 		return err
 	}
 	s.enter(PhaseQuit)
-	return s.quit(ctx)
+	return errors.Join(alarm, s.quit(ctx))
 }
 
 // exposed reports whether a message may have been retrieved that no receipt
-// covers. It marks such messages to be passed over by the next session, which
-// can then delete the others.
+// covers, or whose receipt the catalog denies. It marks such messages to be
+// passed over by the next session, which can then delete the others.
 func (s *session) exposed() bool {
 	exposed := false
 	for _, m := range s.plan.fetch {
-		if m.sent && !m.refusal && !m.sealed {
+		if m.sent && !m.refusal && (!m.sealed || m.fate == mail.FateUnvouched) {
 			exposed = true
 			r := s.st.at(m.key())
 			r.SkipUntil = s.st.Sessions + 2
@@ -260,74 +264,82 @@ func (s *session) exposed() bool {
 
 // list reads the mailbox and makes the plan.
 func (s *session) list(ctx context.Context) error {
+	if err := s.checkExpire(); err != nil {
+		return err
+	}
 	count, octets, err := s.tx.Stat(ctx)
 	if err != nil {
 		return err
 	}
 	var listing []entry
+	torn := false
 	if count > 0 {
-		if listing, err = s.readListing(ctx); err != nil {
+		if listing, torn, err = s.readListing(ctx); err != nil {
 			return err
 		}
 	}
 	s.report.Listed, s.report.Octets = len(listing), octets
-	s.gone, s.back = s.st.reconcile(listing, time.Now())
-	if s.back > 0 {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "messages are listed again although QUIT was acknowledged",
-			slog.Int("back", s.back), slog.Int("gone", s.gone), slog.Int("times", s.st.Stuck))
-	}
+	s.compare(ctx, listing, torn)
 	err = s.makePlan(ctx, listing)
 	s.unplanned = s.plan.left
 	return err
 }
 
-// readListing returns what LIST and UIDL agree on.
-func (s *session) readListing(ctx context.Context) ([]entry, error) {
+// readListing returns what LIST and UIDL agree on, and whether they do not agree
+// on everything.
+func (s *session) readListing(ctx context.Context) (listing []entry, torn bool, err error) {
 	rows, err := s.tx.List(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	uidls, err := s.tx.Uidl(ctx)
 	hasUidl := !errors.Is(err, pop3.ErrUnsupported)
 	switch {
 	case hasUidl && err != nil:
-		return nil, err
-	case !hasUidl && s.keep():
-		return nil, failed(OutcomePerm, mail.WithHint(mail.Errorf(mail.Invalid, "the server has no UIDL"),
-			"without UIDL, keeping mail on the server would fetch all of it each time: set the policy to delete"))
+		return nil, false, err
+	case !hasUidl && s.leaves():
+		return nil, false, failed(OutcomePerm, mail.WithHint(mail.Errorf(mail.Invalid, "the server has no UIDL"),
+			"without UIDL, leaving mail on the server would fetch all of it each time: set delete: after-seal"))
 	}
-	listing := intersect(rows, uidls, hasUidl)
+	listing = intersect(rows, uidls, hasUidl)
 	if len(listing) == 0 && len(rows) > 0 {
-		return nil, failed(OutcomeTemp, mail.Errorf(mail.Temporary, "LIST has %d messages and UIDL none of them", len(rows)))
+		return nil, false, failed(OutcomeTemp, mail.Errorf(mail.Temporary, "LIST has %d messages and UIDL none of them", len(rows)))
 	}
-	return listing, nil
+	return listing, hasUidl && (len(listing) != len(rows) || len(listing) != len(uidls)), nil
 }
 
 // checkKnown compares what earlier sessions sealed with what the server shows
 // now. A message in doubt is fetched like an unknown one.
 func (s *session) checkKnown(ctx context.Context) error {
-	known := s.plan.known
-	s.plan.known = known[:0:0]
-	for i, m := range known {
+	if s.open() {
+		return nil // nothing is going to be deleted
+	}
+	var doubtful []*message
+	defer func() {
+		s.plan.known = slices.DeleteFunc(s.plan.known, func(m *message) bool { return m.doubted })
+		s.plan.fetch = append(s.plan.fetch, doubtful...)
+	}()
+	for i, m := range s.plan.known {
 		if !s.mayFetch() {
-			s.plan.left += len(known) - i
+			s.plan.left += len(s.plan.known) - i
 			break
 		}
 		row := pop3.Row{Number: m.number, Size: m.size}
 		w, err := s.tx.WarrantKnown(ctx, s.m.Name, row, m.uidl, m.known)
 		switch {
 		case errors.Is(err, pop3.ErrDoubt) && m.size > s.m.MaxMessage:
-			s.plan.held++
+			m.end(mail.FateOversize, err.Error())
 		case errors.Is(err, pop3.ErrDoubt):
 			s.log.LogAttrs(ctx, slog.LevelInfo, "a sealed message is in doubt and is fetched",
 				slog.Int("number", m.number), slog.Any("error", err))
-			s.plan.fetch = append(s.plan.fetch, m)
+			m.doubted = true
+			doubtful = append(doubtful, m)
 		case err != nil:
 			s.st.strike(m.key(), cut, time.Now())
+			m.end(mail.FateCut, err.Error())
 			return err
 		default:
 			m.warrant, m.sealed, m.receipt = w, true, m.known
-			s.plan.known = append(s.plan.known, m)
 			s.report.Sealed++
 		}
 	}

@@ -46,11 +46,17 @@ type state struct {
 
 	Sizes sizes `json:"sizes"`
 
-	// Committed holds the keys, of 8 octets each, of what the last acknowledged
-	// QUIT was to delete. Stuck counts the sessions in a row after which all of
-	// it was still there.
-	Committed []byte `json:"committed,omitempty"`
-	Stuck     int    `json:"stuck,omitempty"`
+	// Asked is what the server was last asked to delete. Stuck counts the
+	// sessions in a row after which all of it was still there.
+	Asked asked `json:"asked,omitzero"`
+	Stuck int   `json:"stuck,omitempty"`
+	// Listed is what is remembered of the last listing. Epoch counts how often
+	// all unique-ids were changed.
+	Listed listed `json:"listed,omitzero"`
+	Epoch  int    `json:"epoch,omitempty"`
+
+	Clock clock `json:"clock,omitzero"`
+	Blast blast `json:"blast,omitzero"`
 
 	// Told is the last report that the ledger has, as far as quiet sessions are
 	// compared with it.
@@ -58,6 +64,9 @@ type state struct {
 
 	Rows    []row        `json:"rows,omitempty"`
 	Reports []mail.Drain `json:"reports,omitempty"`
+	// Draft is the report of a session that has begun to delete. If it is found
+	// by the next one, the worker died before it could tell how that ended.
+	Draft *mail.Drain `json:"draft,omitempty"`
 }
 
 // A told is what a report said, and how many sessions since had nothing to add.
@@ -76,7 +85,8 @@ const quietSpan = time.Hour
 // quiet reports whether r says nothing that the last report did not say, and
 // counts it then; else r becomes the last report and tells of those counted.
 func (t *told) quiet(r *mail.Drain) bool {
-	silent := r.Outcome == string(OutcomeOK) && r.Fetched == 0 && r.Deleted == 0 && r.Listed == t.Listed && r.Held == t.Held
+	silent := r.Outcome == string(OutcomeOK) && r.Fetched == 0 && r.Deleted == 0 && r.Listed == t.Listed && r.Held == t.Held &&
+		r.Confirmed == nil && r.Vanished == nil && !slices.Contains(r.Notes, mail.NoteEpoch)
 	age := r.Ended.Sub(t.At)
 	if silent && !t.At.IsZero() && age >= 0 && age < quietSpan {
 		t.Quiet++
@@ -98,7 +108,8 @@ const (
 	cut      trouble = "cut"      // the session broke off in it
 	unsealed trouble = "unsealed" // no receipt came
 	refused  trouble = "refused"  // the archive refused it, or gave a receipt for other bytes
-	kept     trouble = "kept"     // sealed under KeepAll, where UIDL cannot tell so
+	kept     trouble = "kept"     // sealed and to be kept, where UIDL cannot tell so
+	changing trouble = "changing" // sealed, and came with other content the next time
 	none     trouble = ""         // none, but its deletions are counted
 )
 
@@ -113,7 +124,22 @@ var waits = map[trouble][]time.Duration{
 	unsealed: {0, 0, 0, time.Hour, 6 * time.Hour, 24 * time.Hour},
 	refused:  {10 * time.Minute, time.Hour, 24 * time.Hour, week},
 	kept:     {week},
+	changing: {0, 0, 10 * time.Minute, time.Hour, 24 * time.Hour, week},
 	none:     {0},
+}
+
+// fates gives the fate of a row that is left alone for its trouble.
+var fates = map[trouble]mail.Fate{
+	poison:   mail.FatePoison,
+	deferred: mail.FateLater,
+	short:    mail.FateShort,
+	oversize: mail.FateOversize,
+	cut:      mail.FateCut,
+	unsealed: mail.FateUnsealed,
+	refused:  mail.FateRefused,
+	kept:     mail.FateKept,
+	changing: mail.FateChanging,
+	none:     mail.FateLater,
 }
 
 const week = 7 * 24 * time.Hour
@@ -140,6 +166,11 @@ type row struct {
 	Commits int       `json:"commits,omitempty"`
 	Refused int       `json:"refused,omitempty"`
 	Hold    time.Time `json:"hold,omitzero"`
+	// Digest is what came of a short message the last time, Same how many times
+	// in a row, and From since when.
+	Digest mail.Digest `json:"digest,omitzero"`
+	Same   int         `json:"same,omitempty"`
+	From   time.Time   `json:"from,omitzero"`
 }
 
 // due reports whether the row may be fetched at now, in the given session.
@@ -172,11 +203,15 @@ func parseState(data []byte) (*state, bool) {
 func (st *state) repair() {
 	st.Sessions, st.Window, st.Messages = max(0, st.Sessions), max(0, st.Window), max(0, st.Messages)
 	st.Bad, st.Stuck, st.Breaks, st.Calm = max(0, st.Bad), max(0, st.Stuck), max(0, st.Breaks), max(0, st.Calm)
+	st.Epoch = max(0, st.Epoch)
+	st.Asked.Keys = st.Asked.Keys[:min(len(st.Asked.Keys), 8*MaxBatchMessages)]
+	st.Blast.Keys = st.Blast.Keys[:min(len(st.Blast.Keys), 8*MaxBatchMessages)]
+	st.Asked.Unnamed = max(0, st.Asked.Unnamed)
 	st.Rows = st.Rows[:min(len(st.Rows), maxRows)]
 	st.Reports = st.Reports[:min(len(st.Reports), maxReports)]
 	for i := range st.Rows {
 		r := &st.Rows[i]
-		r.Tries, r.Commits, r.Refused = max(0, r.Tries), max(0, r.Commits), max(0, r.Refused)
+		r.Tries, r.Commits, r.Refused, r.Same = max(0, r.Tries), max(0, r.Commits), max(0, r.Refused), max(0, r.Same)
 		if waits[r.Trouble] == nil {
 			r.Trouble = none
 		}
@@ -185,7 +220,8 @@ func (st *state) repair() {
 
 // encode returns the state as it is stored, in at most maxState octets: a store
 // that refused it would keep none of it. What goes first are the fates in events
-// not yet reported, then those events, then the records with the fewest failures.
+// not yet reported, then those events, then what is remembered of the listing,
+// then the records with the fewest failures.
 func (st *state) encode() ([]byte, error) {
 	for {
 		data, err := st.marshal()
@@ -204,8 +240,14 @@ func (st *state) shrink() bool {
 		}
 	}
 	switch {
+	case st.Draft != nil && st.Draft.Rows != nil:
+		draft := *st.Draft
+		draft.Rows = nil
+		st.Draft = &draft
 	case len(st.Reports) > 0:
 		st.Reports = st.Reports[1:]
+	case len(st.Listed.Marks) > 0:
+		st.Listed.Marks = nil
 	case len(st.Rows) > 0:
 		st.sortRows()
 		st.Rows = st.Rows[:len(st.Rows)/2]
@@ -239,7 +281,7 @@ type rowKey struct {
 
 func (r row) key() rowKey { return rowKey{string(r.UIDL), r.Size, r.Number} }
 
-// sum returns a digest of k for Committed. A collision costs a wrong count.
+// sum returns a digest of k for asked and blast. A collision costs a wrong count.
 func (k rowKey) sum() uint64 {
 	h := fnv.New64a()
 	h.Write(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(k.size)), uint64(k.number)))
@@ -287,62 +329,6 @@ func (st *state) absolve(k rowKey) {
 	default:
 		r := &st.Rows[i]
 		r.Trouble, r.Tries, r.Next, r.SkipUntil = none, 0, time.Time{}, 0
-	}
-}
-
-// commit remembers what an acknowledged QUIT is to delete.
-func (st *state) commit(keys []rowKey) {
-	st.Committed = st.Committed[:0]
-	for _, k := range keys {
-		if k.number == 0 {
-			st.Committed = binary.BigEndian.AppendUint64(st.Committed, k.sum())
-		}
-	}
-}
-
-// reconcile compares what was to be gone with a complete listing: it counts what
-// is gone and what is back, records the latter, and forgets the records of rows
-// that are no longer listed.
-func (st *state) reconcile(listing []entry, now time.Time) (gone, back int) {
-	promised := make(map[uint64]bool, len(st.Committed)/8)
-	for b := st.Committed; len(b) >= 8; b = b[8:] {
-		promised[binary.BigEndian.Uint64(b)] = true
-	}
-	st.Committed = nil
-	rows := st.index()
-	var keep []row
-	for _, e := range listing {
-		k := e.key()
-		r := rows[k]
-		delete(rows, k)
-		if e.unique && promised[k.sum()] {
-			back++
-			if r == nil {
-				r = &row{UIDL: mail.Octets(k.uidl), Size: k.size}
-			}
-			r.returned(now)
-		}
-		if r != nil {
-			keep = append(keep, *r)
-		}
-	}
-	st.Rows = keep
-	gone = max(0, len(promised)-back)
-	switch {
-	case gone > 0 || len(listing) == 0:
-		st.Stuck = 0
-	case back > 0:
-		st.Stuck++
-	}
-	return gone, back
-}
-
-// returned counts a deletion that did not happen.
-func (r *row) returned(now time.Time) {
-	r.Commits++
-	if r.Commits >= maxCommits {
-		days := time.Duration(1) << min(r.Commits-maxCommits, 3)
-		r.Hold = now.Add(min(days*24*time.Hour, week))
 	}
 }
 

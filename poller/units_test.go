@@ -20,14 +20,14 @@ func TestStateRoundTrip(t *testing.T) {
 	st, ok := parseState(nil)
 	expect(t, "fresh", ok, true)
 	st.strike(rowKey{uidl: "\xff\x00", size: 7}, short, noon)
-	st.commit([]rowKey{{uidl: "a", size: 1}, {uidl: "b", size: 2}, {uidl: "", size: 3, number: 3}})
+	st.ask("s0", []rowKey{{uidl: "a", size: 1}, {uidl: "b", size: 2}, {uidl: "", size: 3, number: 3}})
 	st.owe(mail.Drain{Session: "s"})
 	data, err := st.encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, ok := parseState(data)
-	if !ok || len(got.Rows) != 1 || got.Rows[0] != st.Rows[0] || len(got.Committed) != 16 || len(got.Reports) != 1 {
+	if !ok || len(got.Rows) != 1 || got.Rows[0] != st.Rows[0] || len(got.Asked.Keys) != 16 || got.Asked.Unnamed != 1 || got.Asked.Session != "s0" || len(got.Reports) != 1 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -86,22 +86,28 @@ func TestReconcile(t *testing.T) {
 	all := []entry{e("a"), e("b"), e("c")}
 	keys := []rowKey{all[0].key(), all[1].key()}
 	for i := range 5 {
-		st.commit(keys)
-		gone, back := st.reconcile(all, noon)
-		expect(t, "gone", gone, 0)
-		expect(t, "back", back, 2)
+		st.ask("s", keys)
+		st.answered("s", mail.QuitAcked)
+		c := st.reconcile(all, false, noon)
+		expect(t, "gone", c.Gone, 0)
+		expect(t, "back", c.Back, 2)
+		expect(t, "listed", string(c.Listed[0]+c.Listed[1]), "ab")
 		expect(t, "stuck", st.Stuck, i+1)
 	}
 	expect(t, "held a", st.at(keys[0]).held(noon), true)
 	expect(t, "no record of c", len(st.Rows), 2)
-	st.commit(keys)
-	gone, back := st.reconcile(all[1:], noon)
-	expect(t, "gone", gone, 1)
-	expect(t, "back", back, 1)
+	st.ask("s", keys)
+	c := st.reconcile(all[1:], false, noon)
+	expect(t, "gone", c.Gone, 1)
+	expect(t, "back", c.Back, 1)
+	expect(t, "quit", c.Quit, mail.QuitUnknown)
+	expect(t, "b is not blamed for a QUIT without an answer", st.at(keys[1]).Commits, 5)
 	expect(t, "stuck", st.Stuck, 0)
 	expect(t, "a is forgotten", len(st.Rows), 1)
-	st.reconcile(nil, noon)
+	expect(t, "nothing asked", st.reconcile(nil, false, noon) == nil, true)
 	expect(t, "all is forgotten", len(st.Rows), 0)
+	st.ask("s", keys)
+	expect(t, "renamed", st.reconcile(all[2:], true, noon) == nil, true)
 }
 
 func TestIntersect(t *testing.T) {
@@ -268,14 +274,20 @@ func TestOutcomes(t *testing.T) {
 // FuzzState: whatever the Store holds, a state is made of it that can be used
 // and stored again.
 func FuzzState(f *testing.F) {
-	st := &state{Version: stateVersion, Committed: make([]byte, 13)}
+	st := &state{Version: stateVersion, Asked: asked{Keys: make([]byte, 13)}, Listed: listed{Marks: make([]byte, 13), Since: []time.Time{noon}}}
 	st.strike(rowKey{uidl: "u", size: 1}, short, noon)
 	data, _ := st.encode()
 	f.Add(data)
 	f.Add([]byte(`{"v":1,"messages":-3,"window":-1,"bad":-7,"rows":[{"tries":-9,"trouble":"odd","commits":-1,"refused":-2}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		st, _ := parseState(data)
-		st.reconcile([]entry{{number: 1, size: 1, uidl: "u", unique: true}}, noon)
+		listing := []entry{{number: 1, size: 1, uidl: "u", unique: true}, {number: 2, size: 1}}
+		c := takeCensus(listing, noon)
+		c.follow(st.Listed.census(), st.Asked)
+		c.oldest()
+		st.Listed = c.store()
+		st.Clock.see(noon, "", 0, week)
+		st.reconcile(listing, false, noon)
 		for _, why := range []trouble{poison, short, cut} {
 			st.strike(rowKey{uidl: "u", size: 1}, why, noon)
 		}

@@ -65,6 +65,24 @@ func (t *Transaction) WarrantKnown(ctx context.Context, mailbox string, row Row,
 	return t.issue(row.Number), nil
 }
 
+// WarrantShort permits deleting a message that this session retrieved and
+// confirmed, and that is sealed as a suspect copy only, because it came shorter
+// than the server announced. It is for the operator who has decided that such a
+// message goes: the bytes that were announced and never sent are lost with it.
+func (t *Transaction) WarrantShort(mailbox string, r Retrieved, receipt mail.Receipt) (Warrant, error) {
+	if r.of != t || r.err != nil || r.fp.Digest.IsZero() {
+		return Warrant{}, fmt.Errorf("message %d: %w: it was not retrieved in this session", r.number, ErrDoubt)
+	}
+	if receipt.Suspect == "" {
+		return Warrant{}, fmt.Errorf("message %d: %w: the receipt is not for a suspect copy", r.number, ErrDoubt)
+	}
+	receipt.Suspect = "" // the rest is what it must be for any deletion
+	if err := receipt.Covers(mailbox, r.fp); err != nil {
+		return Warrant{}, fmt.Errorf("message %d: %w", r.number, err)
+	}
+	return t.issue(r.number), nil
+}
+
 func (t *Transaction) issue(number int) Warrant {
 	if t.issued == nil {
 		t.issued = map[int]bool{}
