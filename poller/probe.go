@@ -28,7 +28,7 @@ type Probe struct {
 
 	LoggedIn  bool
 	Mechanism string            // that logged in: "USER", "APOP" or the name of a SASL mechanism
-	After    pop3.Capabilities // announced after login, or before where the server does not say it again
+	After     pop3.Capabilities // announced after login, or before where the server does not say it again
 
 	Messages int   // as STAT counts them
 	Octets   int64 // as STAT sums them up
@@ -213,4 +213,17 @@ func (a countingArchive) Lookup(ctx context.Context, mailbox string, rows []mail
 		}
 	}
 	return receipts, err
+}
+
+// Probe looks at one of the poller's mailboxes (see Drainer.Probe). A login
+// that is refused counts as an attempt of the credentials breaker; one that is
+// open is passed over with force only. What the look met is in the Probe; the
+// error says that there is no such mailbox.
+func (p *Poller) Probe(ctx context.Context, name string, force bool) (Probe, error) {
+	a := p.byName[name]
+	if a == nil {
+		return Probe{}, mail.Errorf(mail.NotFound, "no mailbox is named %q", name)
+	}
+	seen, _ := p.drainer.Probe(ctx, a.mailbox)
+	return seen, nil
 }

@@ -131,7 +131,9 @@ func TestProbeFailures(t *testing.T) {
 				}
 				return nil
 			}})
-		}, OutcomeTemp, func(p Probe) bool { return p.LoggedIn && p.Messages == 2 && p.Listing == nil && p.Quit == mail.QuitNone }},
+		}, OutcomeTemp, func(p Probe) bool {
+			return p.LoggedIn && p.Messages == 2 && p.Listing == nil && p.Quit == mail.QuitNone
+		}},
 		"misconfigured": {func(r *rig) { r.m.User = "" }, OutcomePerm, func(p Probe) bool { return !p.Connected }},
 	} {
 		t.Run(name, func(t *testing.T) {

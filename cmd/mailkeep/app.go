@@ -24,6 +24,11 @@ type application struct {
 	// A name that is not configured is mail.NotFound before any work.
 	DrainOnce func(ctx context.Context, c *configs.Config, names []string, console app.Console) (app.DrainResult, error)
 
+	// Probe looks at the named mailboxes on their servers and changes nothing. What
+	// kept one from being looked at is in its report; the error is for what stopped
+	// the round. A name that is not configured is mail.NotFound before any work.
+	Probe func(ctx context.Context, c *configs.Config, names []string, force bool, console app.Console) ([]app.ProbeReport, error)
+
 	// Open opens the archive for reading, also while another process runs on it.
 	Open func(ctx context.Context, c *configs.Config, console app.Console) (client, error)
 

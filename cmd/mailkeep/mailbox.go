@@ -12,7 +12,7 @@ func (p *program) mailbox() *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.mailboxList(), p.mailboxHistory())
+	cmd.AddCommand(p.mailboxList(), p.mailboxTest(), p.mailboxHistory())
 	return cmd
 }
 

@@ -94,3 +94,62 @@ func TestCompletionOfOneMailbox(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 }
+
+// probes has a look that came to its end, one on a server with faults, and one
+// that failed.
+func probes() []app.ProbeReport {
+	return []app.ProbeReport{
+		{Mailbox: "office", Host: "pop.example.org:995", User: "office@example.org", Security: "tls", Delete: "after-seal", Outcome: "ok", Took: 120 * time.Millisecond, Quit: mail.QuitAcked,
+			Connection: &app.ProbedConnection{TLS: "TLS 1.3 TLS_AES_128_GCM_SHA256", CertExpiry: day1.Add(240 * time.Hour), Capabilities: []string{"TOP", "UIDL", "SASL PLAIN"}},
+			Login:      &app.ProbedLogin{Mechanism: "SCRAM-SHA-256", Capabilities: []string{"TOP", "UIDL", "PIPELINING"}, Messages: 1234, Octets: 5e6},
+			Listing:    &app.ProbedListing{Messages: 1234, Octets: 5e6, Largest: 1e6, Uidl: true},
+			Forecast:   &app.Forecast{Sealed: 1000, Delete: 998, Fetch: 234, Octets: 1e6, Held: 2},
+			Notes:      []app.ProbeNote{{Text: "the server's certificate ends in 10 days", Hint: "have it renewed"}}},
+		{Mailbox: evil, Host: evil, User: evil, Security: "plain", Delete: "never", Outcome: "ok", Took: time.Minute, Quit: mail.QuitUnknown,
+			Connection: &app.ProbedConnection{},
+			Login:      &app.ProbedLogin{Mechanism: "USER", Capabilities: []string{evil}, Messages: 3, Octets: 17},
+			Listing:    &app.ProbedListing{Messages: 3, Uidl: true, Repeated: 2},
+			Forecast:   &app.Forecast{Sealed: 1, Keep: 1, Fetch: 1, Octets: 10, Unasked: 1},
+			Notes:      []app.ProbeNote{{Text: evil}}},
+		{Mailbox: "sales", Host: "pop.example.org:110", User: "sales", Security: "stls", Delete: "after-seal", Outcome: "credentials", Kind: "denied", Took: time.Second, Quit: mail.QuitNone,
+			Error: "pop3 PASS: server refused: " + evil, Hint: "set the right password", Connection: &app.ProbedConnection{TLS: "TLS 1.2 X", Capabilities: []string{}}},
+		{Mailbox: "new", Host: "pop.example.org:110", Outcome: "ok", Quit: mail.QuitAcked, Login: &app.ProbedLogin{}, Listing: &app.ProbedListing{}, Forecast: &app.Forecast{}},
+	}
+}
+
+func TestMailboxTest(t *testing.T) {
+	good, bad, busy := probes()[0], probes()[2], probes()[2]
+	busy.Kind, busy.Outcome = "in use", "busy"
+	for _, tc := range []struct {
+		reports []app.ProbeReport
+		want    int
+	}{
+		{[]app.ProbeReport{good}, 0}, {[]app.ProbeReport{good, bad}, 3}, {[]app.ProbeReport{good, busy}, 3}, {[]app.ProbeReport{bad}, 1},
+		{[]app.ProbeReport{bad, busy}, 1}, {[]app.ProbeReport{busy}, 5}, {[]app.ProbeReport{busy, busy}, 5},
+	} {
+		var asked []string
+		var forced bool
+		a := application{Probe: func(_ context.Context, _ *configs.Config, names []string, force bool, _ app.Console) ([]app.ProbeReport, error) {
+			asked, forced = names, force
+			return tc.reports, nil
+		}}
+		status, out, _ := execute(t, a, "mailbox", "test", "office", "sales", "--json", "--force")
+		if status != tc.want || !json.Valid([]byte(out)) || !slices.Equal(asked, []string{"office", "sales"}) || !forced {
+			t.Errorf("status %d, want %d; asked %q, forced %v: %s", status, tc.want, asked, forced, out)
+		}
+		if status, _, _ := execute(t, a, "mailbox", "test", "office"); status != tc.want || forced {
+			t.Errorf("status %d, want %d", status, tc.want)
+		}
+	}
+	for _, args := range [][]string{{}, {"--all"}} {
+		if status, _, stderr := execute(t, application{}, append([]string{"mailbox", "test"}, args...)...); status != 2 || !strings.Contains(stderr, "mailkeep mailbox test --help") {
+			t.Errorf("%q: status %d, %s", args, status, stderr)
+		}
+	}
+	failing := application{Probe: func(context.Context, *configs.Config, []string, bool, app.Console) ([]app.ProbeReport, error) {
+		return nil, mail.Errorf(mail.NotFound, "no mailbox is configured by that name")
+	}}
+	if status, out, _ := execute(t, failing, "mailbox", "test", "nobody"); status != 6 || out != "" {
+		t.Errorf("unknown: status %d, %s", status, out)
+	}
+}

@@ -101,6 +101,7 @@ func TestRender(t *testing.T) {
 		"no-history.txt": func(w io.Writer) error {
 			return renderHistory(w, app.History{Mailbox: "new " + evil, Configured: true}, nil)
 		},
+		"probes.txt": func(w io.Writer) error { return renderProbes(w, probes(), nil) },
 		"mailboxes.txt": func(w io.Writer) error {
 			return renderMailboxList(w, []listedMailbox{
 				{Name: "office", Host: "pop.example.org:995", User: "office@example.org", Security: "tls", Delete: "after-seal", Schedule: "every 15m", State: "ok"},

@@ -137,6 +137,16 @@ func exactArgs(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// someArgs requires an argument or more; what names them.
+func someArgs(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usagef(cmd.CommandPath(), "%s takes %s", cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
 // load reads the configuration of cmd and prints its warnings. secrets says
 // whether the command logs in to mailboxes.
 func (p *program) load(cmd *cobra.Command, secrets bool) (*configs.Config, error) {

@@ -12,6 +12,7 @@ func wire() application {
 	return application{
 		Run:       app.Run,
 		DrainOnce: app.DrainOnce,
+		Probe:     app.ProbeMailboxes,
 		Open: func(ctx context.Context, c *configs.Config, console app.Console) (client, error) {
 			cl, err := app.Open(ctx, c, console)
 			if err != nil {

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/mailkeep/mailkeep/configs"
@@ -47,6 +48,8 @@ type App struct {
 	bus        *bus.Bus
 	partitions []*partition
 	poller     *poller.Poller // nil without the role
+	// opened is set when all of the above is; the doors answer before.
+	opened atomic.Bool
 }
 
 // New opens what the roles need. Nothing polls before Start.
@@ -57,20 +60,34 @@ func New(ctx context.Context, c *configs.Config, roles []Role, console Console) 
 	if err := checkRoles(c, roles); err != nil {
 		return nil, err
 	}
+	a, err := newApp(c, roles, console)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.open(ctx); err != nil {
+		return nil, a.giveUp(ctx, err)
+	}
+	a.opened.Store(true)
+	return a, nil
+}
+
+// newApp makes a process in which nothing is open.
+func newApp(c *configs.Config, roles []Role, console Console) (*App, error) {
 	log, err := telemetry.Logger(console.Logs, c.Log.Format, c.Log.Level)
 	if err != nil {
 		return nil, err
 	}
-	a := &App{
+	return &App{
 		cfg: c, roles: roles, console: console, worker: workerName(), log: log, life: newLifecycle(log),
 		metrics: newMetrics(c), health: &telemetry.Health{},
-	}
-	if err := a.open(ctx); err != nil {
-		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		return nil, errors.Join(err, a.life.stop(stopCtx))
-	}
-	return a, nil
+	}, nil
+}
+
+// giveUp closes what was opened before err, which it returns.
+func (a *App) giveUp(ctx context.Context, err error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	return errors.Join(err, a.life.stop(ctx))
 }
 
 // checkRoles refuses roles that cannot work: without an external NATS the

@@ -61,6 +61,11 @@ func (a *App) service() web.Service {
 			return p.catalog.Summary()
 		}
 	}
+	if a.has(RolePoller) {
+		s.Probe = func(ctx context.Context, mailbox string, force bool) (any, error) {
+			return a.probe(ctx, mailbox, force)
+		}
+	}
 	return s
 }
 

@@ -55,9 +55,11 @@ func (a *App) tellDue() [][]byte {
 // that polls next when it is due.
 func (a *App) due(ctx context.Context) (map[string]dueMailbox, error) {
 	known := map[string]dueMailbox{}
-	if a.poller != nil {
-		for _, m := range dueOf(a.poller.Status()) {
-			known[m.Name] = m
+	if a.has(RolePoller) {
+		if a.opened.Load() {
+			for _, m := range dueOf(a.poller.Status()) {
+				known[m.Name] = m
+			}
 		}
 		return known, nil
 	}

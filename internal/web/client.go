@@ -56,6 +56,13 @@ func (c *Client) History(ctx context.Context, mailbox string, limit int, v any) 
 	return c.get(ctx, "/v1/history?"+q.Encode(), v)
 }
 
+// Probe has the process look at a mailbox on its server, and decodes what it
+// found into v.
+func (c *Client) Probe(ctx context.Context, mailbox string, force bool, v any) error {
+	q := url.Values{"name": {mailbox}, "force": {strconv.FormatBool(force)}}
+	return c.decode(ctx, http.MethodPost, "/v1/probe?"+q.Encode(), v)
+}
+
 // Summary asks for the summary of a view: "catalog" or "index".
 func (c *Client) Summary(ctx context.Context, view string, p uint16) (s mail.ViewSummary, err error) {
 	err = c.get(ctx, fmt.Sprintf("/v1/partitions/%d/%s", p, view), &s)
@@ -65,7 +72,7 @@ func (c *Client) Summary(ctx context.Context, view string, p uint16) (s mail.Vie
 // Documents calls yield with the position of each document of the partition's
 // index until it returns false.
 func (c *Client) Documents(ctx context.Context, p uint16, yield func(uint64) bool) error {
-	body, err := c.open(ctx, fmt.Sprintf("/v1/partitions/%d/index/documents", p))
+	body, err := c.open(ctx, http.MethodGet, fmt.Sprintf("/v1/partitions/%d/index/documents", p))
 	if err != nil {
 		return err
 	}
@@ -85,7 +92,11 @@ func (c *Client) Documents(ctx context.Context, p uint16, yield func(uint64) boo
 }
 
 func (c *Client) get(ctx context.Context, path string, v any) error {
-	body, err := c.open(ctx, path)
+	return c.decode(ctx, http.MethodGet, path, v)
+}
+
+func (c *Client) decode(ctx context.Context, method, path string, v any) error {
+	body, err := c.open(ctx, method, path)
 	if err != nil {
 		return err
 	}
@@ -96,8 +107,8 @@ func (c *Client) get(ctx context.Context, path string, v any) error {
 	return nil
 }
 
-func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://mailkeep"+path, nil)
+func (c *Client) open(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://mailkeep"+path, nil)
 	if err != nil {
 		return nil, err
 	}

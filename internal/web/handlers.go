@@ -110,6 +110,15 @@ func (s Service) history(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, v)
 }
 
+func (s Service) probe(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	v, err := s.Probe(r.Context(), q.Get("name"), q.Get("force") == "true")
+	if err != nil {
+		return err
+	}
+	return reply(w, v)
+}
+
 func (s Service) status(w http.ResponseWriter, r *http.Request) error {
 	v, err := s.Status(r.Context())
 	if err != nil {

@@ -17,6 +17,9 @@ type Service struct {
 	// History returns the latest limit sessions of a mailbox, as a value that
 	// encoding/json can write.
 	History func(ctx context.Context, mailbox string, limit int) (any, error)
+	// Probe looks at a mailbox and returns a value that encoding/json can write;
+	// force says that a breaker is to be passed over.
+	Probe func(ctx context.Context, mailbox string, force bool) (any, error)
 	// CatalogSummary and IndexSummary identify the content of the views of a
 	// partition, for verify.
 	CatalogSummary func(context.Context, uint16) (mail.ViewSummary, error)
@@ -35,6 +38,9 @@ func Control(s Service) http.Handler {
 	handle(mux, "GET /v1/status", s.Status != nil, s.status)
 	// The latest ?limit= sessions of the mailbox ?name=.
 	handle(mux, "GET /v1/history", s.History != nil, s.history)
+	// Looks at the mailbox ?name= on its server; with ?force=true whatever the
+	// breaker says. It counts as a login, so it is no GET.
+	handle(mux, "POST /v1/probe", s.Probe != nil, s.probe)
 	// Position, size and digest of a view, for comparison with the ledger.
 	handle(mux, "GET /v1/partitions/{p}/catalog", s.CatalogSummary != nil, summary(s.CatalogSummary))
 	handle(mux, "GET /v1/partitions/{p}/index", s.IndexSummary != nil, summary(s.IndexSummary))

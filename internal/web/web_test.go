@@ -154,3 +154,26 @@ func TestHistoryRoundTrip(t *testing.T) {
 		t.Errorf("limit y: %v", err)
 	}
 }
+
+func TestProbeRoundTrip(t *testing.T) {
+	c := start(t, SocketPath(t.TempDir(), "archive"), Service{
+		Probe: func(_ context.Context, mailbox string, force bool) (any, error) {
+			if mailbox == "" {
+				return nil, mail.Errorf(mail.NotFound, "no mailbox")
+			}
+			return map[string]bool{mailbox: force}, nil
+		},
+	})
+	for _, force := range []bool{true, false} {
+		got := map[string]bool{}
+		if err := c.Probe(t.Context(), "a & b", force, &got); err != nil || len(got) != 1 || got["a & b"] != force {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	if err := c.Probe(t.Context(), "", true, nil); mail.KindOf(err) != mail.NotFound {
+		t.Errorf("unknown: %v", err)
+	}
+	if err := c.get(t.Context(), "/v1/probe?name=x", nil); err == nil {
+		t.Error("a GET logs in somewhere")
+	}
+}

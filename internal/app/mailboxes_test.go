@@ -1,0 +1,110 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller/pop3/pop3test"
+)
+
+func (p *plant) probe(t *testing.T, names ...string) []ProbeReport {
+	t.Helper()
+	r, err := ProbeMailboxes(t.Context(), p.config, names, false, console(t))
+	if err != nil || len(r) != len(names) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	return r
+}
+
+// Before the first start, a look makes no archive.
+func TestProbeBeforeTheFirstStart(t *testing.T) {
+	p := newPlant(t, 3, "", "anna", "bela")
+	r := p.probe(t, "bela", "anna")
+	if r[0].Mailbox != "bela" || r[0].Error != "" || r[0].Login.Messages != 3 || *r[0].Forecast != (Forecast{Fetch: 3, Octets: r[0].Listing.Octets}) || r[0].Quit != mail.QuitAcked {
+		t.Errorf("%+v", r[0])
+	}
+	if len(r[0].Notes) == 0 || !strings.Contains(r[0].Notes[0].Text, "can be read") {
+		t.Errorf("a plain connection is not noted: %+v", r[0].Notes)
+	}
+	if _, err := os.Stat(p.config.Archive.Dir); err == nil {
+		t.Error("a look made an archive")
+	}
+	if p.left() != 6 {
+		t.Error("a look deleted something")
+	}
+}
+
+// A look tells the same beside a running process as without one.
+func TestProbeBesideARunningProcess(t *testing.T) {
+	p := newPlant(t, 3, "partitions: 2", "anna", "bela")
+	p.drain(t)
+	p.server.Mailboxes["anna"].Add(pop3test.Messages("Subject: x\r\n\r\nnew\r\n")...)
+	alone := p.probe(t, "anna")[0]
+	if alone.Forecast == nil || alone.Forecast.Fetch != 1 || alone.Forecast.Sealed != 0 {
+		t.Errorf("%+v", alone)
+	}
+	a, err := New(t.Context(), p.config, nil, console(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := p.probe(t, "anna")[0]
+	if *beside.Forecast != *alone.Forecast || beside.Login.Messages != alone.Login.Messages {
+		t.Errorf("beside %+v, alone %+v", beside, alone)
+	}
+	lease, err := a.bus.Lease(t.Context(), "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := p.probe(t, "anna", "bela"); r[0].Kind != mail.InUse.String() || r[0].Outcome != "busy" || r[1].Error != "" {
+		t.Errorf("a mailbox in session: %+v", r)
+	}
+	if err := lease.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+	later := *p.config
+	later.Mailboxes = slices.Clone(later.Mailboxes)
+	later.Mailboxes[1].Name = "later"
+	if _, err := ProbeMailboxes(t.Context(), &later, []string{"later"}, false, console(t)); mail.KindOf(err) != mail.NotFound || mail.HintOf(err) == "" {
+		t.Errorf("a mailbox that the process does not know: %v", err)
+	}
+	if err := a.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := len(p.server.Mailboxes["anna"].Left()); n != 1 {
+		t.Errorf("%d messages left", n)
+	}
+}
+
+// What earlier sessions sealed, and what keeps a drain from it, is foreseen.
+func TestProbeForecast(t *testing.T) {
+	p := newPlant(t, 4, "poll: {delete: never}", "anna")
+	p.drain(t)
+	if r := p.probe(t, "anna")[0]; *r.Forecast != (Forecast{Sealed: 4, Keep: 4}) || r.Delete != "never" {
+		t.Errorf("%+v", r.Forecast)
+	}
+}
+
+func TestProbeFailures(t *testing.T) {
+	p := newPlant(t, 1, "", "anna", "bela")
+	if _, err := ProbeMailboxes(t.Context(), p.config, []string{"anna", "nobody"}, false, console(t)); mail.KindOf(err) != mail.NotFound || mail.HintOf(err) == "" {
+		t.Errorf("unknown: %v", err)
+	}
+	password := filepath.Join(filepath.Dir(p.config.Archive.Dir), "password")
+	if err := os.WriteFile(password, []byte("wrong\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := p.probe(t, "anna")[0]
+	if r.Hint == "" || r.Outcome != "credentials" || r.Kind != mail.Denied.String() || r.Connection == nil || r.Login != nil || r.Quit != mail.QuitNone {
+		t.Errorf("wrong password: %+v", r)
+	}
+	if err := os.Remove(password); err != nil {
+		t.Fatal(err)
+	}
+	if r := p.probe(t, "anna")[0]; r.Outcome != "perm" || r.Hint == "" || r.Connection != nil {
+		t.Errorf("no password: %+v", r)
+	}
+}
