@@ -29,6 +29,7 @@ func (k *checking) host(key, name string, h Host) {
 	k.authorities(join(key, "ca_file"), h.CAFile)
 	k.timing(key, timing{h.Interval, h.Schedule, h.Timezone, h.DailyLimit})
 	k.overrides(key, overrides{h.Interval, h.Window, h.BatchMessages, h.BatchSize})
+	k.deletion(key, deletion{h.DeleteAge, h.MaxDoubt, h.MaxDoubtPercent})
 	if h.PerHost != 0 {
 		within(k, join(key, "per_host"), h.PerHost, 1, 1000)
 	}
@@ -97,6 +98,8 @@ func (k *checking) mailbox(m *Mailbox) {
 	k.authorities(join(m.key, "ca_file"), m.CAFile)
 	k.timing(m.key, timing{m.Interval, m.Schedule, m.Timezone, m.DailyLimit})
 	k.overrides(m.key, overrides{m.Interval, m.Window, m.BatchMessages, m.BatchSize})
+	k.deletion(m.key, deletion{m.DeleteAge, m.MaxDoubt, m.MaxDoubtPercent})
+	k.consuming(m)
 	if h.NoPipelining && m.Window > 1 {
 		k.fault(join(m.key, "window"), "contradicts no_pipelining of its host", "remove one of them")
 	}

@@ -104,8 +104,27 @@ type Poll struct {
 	BatchSize Size `koanf:"batch_size" default:"256MiB"`
 	// Longest download phase of one session.
 	BatchTime Duration `koanf:"batch_time" default:"5m"`
-	// What happens on the server to a message that the archive has sealed.
-	Delete string `koanf:"delete" enum:"after-seal,never" default:"after-seal"`
+	// What happens on the server to a message that the archive has sealed: it is
+	// deleted at once, when delete_age has passed, or never. The latter two need a
+	// server with UIDL.
+	Delete string `koanf:"delete" enum:"after-seal,after-age,never" default:"after-seal"`
+	// For delete: after-age. How long the archive must have had a message. It does
+	// not start anew when the server gives the message another unique-id. After a
+	// jump of the clock, or time in which nothing was polled, it may take longer.
+	DeleteAge Duration `koanf:"delete_age" default:"30d"`
+	// What happens to a message that always comes shorter than the server
+	// announces. delete: it is deleted once the same bytes came three times over a
+	// day or more, and are sealed as suspect; what is missing is lost for good.
+	OnShort string `koanf:"on_short" enum:"keep,delete" default:"keep"`
+	// When the mailbox's breaker opens, after which nothing is deleted until it is
+	// reset or the reason is gone: if more messages of a session than this are in
+	// doubt. A message is in doubt if the server shows another one under its
+	// unique-id than is sealed, or if the catalog, asked again before more than
+	// this are deleted at once, does not know its receipt.
+	MaxDoubt int `koanf:"max_doubt" default:"50"`
+	// The breaker opens too if more than five messages, and more than this share in
+	// percent of those compared, are in doubt.
+	MaxDoubtPercent int `koanf:"max_doubt_percent" default:"20"`
 	// How long sessions in flight may finish when the program is told to stop.
 	StopGrace Duration `koanf:"stop_grace" default:"20s"`
 }
@@ -174,7 +193,19 @@ type Host struct {
 	// Most octets of one session.
 	BatchSize Size `koanf:"batch_size"`
 	// What happens on the server to a message that the archive has sealed.
-	Delete string `koanf:"delete" enum:"after-seal,never"`
+	Delete string `koanf:"delete" enum:"after-seal,after-age,never"`
+	// How long the archive must have had a message, for delete: after-age.
+	DeleteAge Duration `koanf:"delete_age"`
+	// What happens to a message that always comes shorter than announced.
+	OnShort string `koanf:"on_short" enum:"keep,delete"`
+	// Messages of a session that may be in doubt before nothing is deleted any more.
+	MaxDoubt int `koanf:"max_doubt"`
+	// Share in percent of those compared that may be in doubt.
+	MaxDoubtPercent int `koanf:"max_doubt_percent"`
+	// How the server is special. gmail: it hides from later sessions what was
+	// fetched, whatever is deleted, and lists some 250 messages at a time. As with
+	// retr_consuming; sessions follow one another until nothing is listed.
+	Profile string `koanf:"profile" enum:"gmail"`
 	// The server ends lines with LF alone, against RFC 1939.
 	LFOnly bool `koanf:"lf_only"`
 	// The server loses commands that are sent ahead of answers.
@@ -219,7 +250,17 @@ type Mailbox struct {
 	// Most octets of one session.
 	BatchSize Size `koanf:"batch_size"`
 	// What happens on the server to a message that the archive has sealed.
-	Delete string `koanf:"delete" enum:"after-seal,never"`
+	Delete string `koanf:"delete" enum:"after-seal,after-age,never"`
+	// How long the archive must have had a message, for delete: after-age.
+	DeleteAge Duration `koanf:"delete_age"`
+	// What happens to a message that always comes shorter than announced.
+	OnShort string `koanf:"on_short" enum:"keep,delete"`
+	// Messages of a session that may be in doubt before nothing is deleted any more.
+	MaxDoubt int `koanf:"max_doubt"`
+	// Share in percent of those compared that may be in doubt.
+	MaxDoubtPercent int `koanf:"max_doubt_percent"`
+	// How the server is special, as "profile" of hosts.
+	Profile string `koanf:"profile" enum:"gmail"`
 
 	secret Secret
 	key    string // "mailboxes[3]", or "" plus file for one of the mailboxes file

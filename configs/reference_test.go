@@ -23,7 +23,7 @@ func TestReference(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# All keys of mailkeep's configuration, with their defaults. This file is printed\n" +
 		"# by \"mailkeep config reference\"; as it stands it changes nothing.\n" +
-		"# Durations: 90s, 15m, 1h30m. Sizes: 500k, 64MiB, 1GB.\n")
+		"# Durations: 90s, 15m, 1h30m, 30d. Sizes: 500k, 64MiB, 1GB.\n")
 	printSection(&b, docs, reflect.TypeFor[Config](), "", "")
 	golden(t, "reference.yaml", b.String())
 }

@@ -13,7 +13,13 @@ const (
 	SecurityPlain = "plain"
 
 	DeleteAfterSeal = "after-seal"
+	DeleteAfterAge  = "after-age"
 	DeleteNever     = "never"
+
+	ShortKeep   = "keep"
+	ShortDelete = "delete"
+
+	ProfileGmail = "gmail"
 
 	MetricsAuto = "auto"
 	MetricsOn   = "on"
@@ -32,8 +38,16 @@ type ResolvedMailbox struct {
 	Password Secret
 	Security string // SecurityTLS, SecuritySTLS or SecurityPlain
 	CAFile   string // empty: the system's authorities
-	// Delete is DeleteAfterSeal or DeleteNever.
-	Delete   string
+	// Delete is DeleteAfterSeal, DeleteAfterAge or DeleteNever.
+	Delete    string
+	DeleteAge time.Duration
+	// OnShort is ShortKeep or ShortDelete.
+	OnShort string
+	// MaxDoubt and MaxDoubtPercent are the limits of the breaker.
+	MaxDoubt        int
+	MaxDoubtPercent int
+	// Profile is ProfileGmail, which implies RetrConsuming, or "".
+	Profile  string
 	Interval time.Duration
 	// Timetable, if not nil, counts in place of Interval.
 	Timetable *Timetable
@@ -70,6 +84,7 @@ func (c *Config) resolve(m *Mailbox) ResolvedMailbox {
 		key = address
 	}
 	interval, timetable := c.timing(m, h)
+	profile := cmp.Or(m.Profile, h.Profile)
 	return ResolvedMailbox{
 		Name:            m.Name,
 		HostKey:         key,
@@ -79,6 +94,11 @@ func (c *Config) resolve(m *Mailbox) ResolvedMailbox {
 		Security:        security,
 		CAFile:          cmp.Or(m.CAFile, h.CAFile),
 		Delete:          cmp.Or(m.Delete, h.Delete, c.Poll.Delete),
+		DeleteAge:       time.Duration(cmp.Or(m.DeleteAge, h.DeleteAge, c.Poll.DeleteAge)),
+		OnShort:         cmp.Or(m.OnShort, h.OnShort, c.Poll.OnShort),
+		MaxDoubt:        cmp.Or(m.MaxDoubt, h.MaxDoubt, c.Poll.MaxDoubt),
+		MaxDoubtPercent: cmp.Or(m.MaxDoubtPercent, h.MaxDoubtPercent, c.Poll.MaxDoubtPercent),
+		Profile:         profile,
 		Interval:        interval,
 		Timetable:       timetable,
 		Jitter:          float64(c.Poll.Jitter) / 100,
@@ -92,7 +112,7 @@ func (c *Config) resolve(m *Mailbox) ResolvedMailbox {
 		MaxMessage:      int64(c.Message.MaxSize),
 		LFOnly:          h.LFOnly,
 		NoPipelining:    h.NoPipelining,
-		RetrConsuming:   h.RetrConsuming,
+		RetrConsuming:   h.RetrConsuming || profile == ProfileGmail,
 	}
 }
 

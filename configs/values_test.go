@@ -41,13 +41,14 @@ func TestSize(t *testing.T) {
 func TestDuration(t *testing.T) {
 	for in, want := range map[string]string{
 		"90s": "1m30s", "15m": "15m", "1h30m": "1h30m", "2h": "2h", "0": "0s", "1.5h": "1h30m", "10s": "10s", "720h": "720h", "1h0m5s": "1h0m5s",
+		"30d": "720h", "1d12h": "36h", "0d": "0s",
 	} {
 		var d Duration
 		if err := d.UnmarshalText([]byte(in)); err != nil || d.String() != want {
 			t.Errorf("%q: %s, %v; want %s", in, d, err, want)
 		}
 	}
-	for _, in := range []string{"", "15", "soon", "-1s", "1d", "999999h"} {
+	for _, in := range []string{"", "15", "soon", "-1s", "d", "1.5d", "-1d", "1d-1h", "1d+1h", "1d12", "99999d", "999999h"} {
 		var d Duration
 		if err := d.UnmarshalText([]byte(in)); err == nil {
 			t.Errorf("%q: accepted as %s", in, d)
@@ -71,7 +72,7 @@ func FuzzSize(f *testing.F) {
 }
 
 func FuzzDuration(f *testing.F) {
-	for _, s := range []string{"15m", "1h0m0.5s", "-3ns", "87600h"} {
+	for _, s := range []string{"15m", "1h0m0.5s", "-3ns", "87600h", "3650d", "1d1d"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {

@@ -52,7 +52,8 @@ func (a *App) pollerOptions() (poller.Options, error) {
 
 		MaxSessions: a.cfg.Poll.MaxSessions, PerHost: a.cfg.Poll.PerHost, LoginsPerMinute: a.cfg.Poll.LoginsPerMinute,
 		StopGrace: time.Duration(a.cfg.Poll.StopGrace), Logger: a.log, Observer: newDrainProgress(a.console), Worker: a.worker,
-		Ended: func(r poller.Result) { a.metrics.Ended(sessionOf(r)) },
+		Uptime: machineClock(),
+		Ended:  func(r poller.Result) { a.metrics.Ended(sessionOf(r)) },
 	}, nil
 }
 
@@ -63,6 +64,7 @@ func pollerMailbox(r configs.ResolvedMailbox, t *tls.Config) poller.Mailbox {
 		Interval: r.Interval, HostKey: r.HostKey,
 		Window: r.Window, BatchMessages: r.BatchMessages, BatchOctets: r.BatchSize, BatchTime: r.BatchTime, MaxMessage: r.MaxMessage,
 		LFOnly: r.LFOnly, NoPipelining: r.NoPipelining, RetrConsuming: r.RetrConsuming,
+		DeleteAge: r.DeleteAge, MaxDoubt: r.MaxDoubt, MaxDoubtPercent: r.MaxDoubtPercent,
 	}
 	switch r.Security {
 	case configs.SecuritySTLS:
@@ -70,8 +72,14 @@ func pollerMailbox(r configs.ResolvedMailbox, t *tls.Config) poller.Mailbox {
 	case configs.SecurityPlain:
 		m.Security = pop3.Plain
 	}
-	if r.Delete == configs.DeleteNever {
+	switch r.Delete {
+	case configs.DeleteNever:
 		m.Policy = poller.KeepAll
+	case configs.DeleteAfterAge:
+		m.Policy = poller.DeleteAged
+	}
+	if r.OnShort == configs.ShortDelete {
+		m.OnShort = poller.ShortDeleted
 	}
 	return m
 }
