@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -65,6 +66,9 @@ type Result struct {
 	BreakerSince time.Time
 	Outcome      Outcome
 	Err          error // what ended the last session; nil if Outcome is "ok"
+	// CertExpiry is until when the certificate of the server is valid, as the last
+	// session that saw one saw it; zero if none did.
+	CertExpiry time.Time
 	// More says that there is work left and that the last session made progress,
 	// so that another one is worth while.
 	More bool
@@ -196,6 +200,7 @@ func (d *Drainer) hold(early, hard context.Context, m Mailbox, keeper *keeper, l
 	err := s.run(early, hard)
 	s.learn(err)
 	s.enter(PhaseDone)
+	res.CertExpiry = cmp.Or(s.certExpiry, res.CertExpiry)
 	if s.loggedIn() {
 		s.remember()
 		s.tell(hard)

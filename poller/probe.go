@@ -64,11 +64,14 @@ type ProbedListing struct {
 type Forecast struct {
 	Sealed  int   // of the messages listed, those that the archive has
 	Delete  int   // of these: would be deleted after a check
-	Keep    int   // of these: would stay by the policy
 	Fetch   int   // would be fetched, and then treated by the policy
 	Octets  int64 // of these, as listed
-	Held    int   // would be left on the server for a fault of their own, until their time comes
 	Unasked int   // beyond the most that a look asks for
+	// Left counts the others, which a drain would leave for now, by why.
+	Left map[mail.Fate]int
+	// Breaker is why nothing is deleted although Delete says so: the breaker on
+	// the blast radius is open. "" if it is closed.
+	Breaker string
 }
 
 // mostProbed bounds the messages that a Forecast looks up.
@@ -135,7 +138,7 @@ func (s *session) probe(ctx context.Context, p *Probe) (err error) {
 		p.NoForecast = err // the archive's trouble, not the mailbox's
 		return nil
 	}
-	p.Forecast = s.forecast(len(listing))
+	p.Forecast = s.forecast()
 	return nil
 }
 
@@ -177,9 +180,9 @@ func sumListing(listing []entry, most int64) *ProbedListing {
 	return l
 }
 
-// forecast tells what the plan for n listed messages means.
-func (s *session) forecast(n int) *Forecast {
-	f := &Forecast{Sealed: s.probed.sealed, Delete: len(s.plan.known), Held: s.plan.held, Unasked: s.plan.left}
+// forecast tells what the plan means.
+func (s *session) forecast() *Forecast {
+	f := &Forecast{Sealed: s.probed.sealed, Delete: len(s.plan.known), Unasked: s.plan.left, Left: s.plan.fates, Breaker: s.st.Blast.Why}
 	for _, m := range s.plan.fetch {
 		if m.isKnown() {
 			f.Delete++ // it is fetched to be compared
@@ -188,7 +191,6 @@ func (s *session) forecast(n int) *Forecast {
 		f.Fetch++
 		f.Octets += max(m.size, 0)
 	}
-	f.Keep = n - f.Delete - f.Fetch - f.Held - f.Unasked
 	return f
 }
 

@@ -1,11 +1,18 @@
 package poller
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/poller/pop3/pop3test"
@@ -51,10 +58,17 @@ func TestProbeChangesNothing(t *testing.T) {
 			largest = max(largest, int64(len(raw)))
 		}
 		expect(t, "listing", *p.Listing, ProbedListing{Messages: 5, Octets: octets, Largest: largest, Uidl: true})
-		expect(t, "forecast", *p.Forecast, Forecast{Fetch: 5, Octets: octets})
+		expectForecast(t, p.Forecast, Forecast{Fetch: 5, Octets: octets})
 		r.drainOK()
 		expect(t, "drained afterwards", len(r.box.Left()), 0)
 	}, letters(5)...)
+}
+
+func expectForecast(t *testing.T, got *Forecast, want Forecast) {
+	t.Helper()
+	if d := cmp.Diff(want, *got, cmpopts.EquateEmpty()); d != "" {
+		t.Errorf("forecast: %s", d)
+	}
 }
 
 // The forecast is what the drain that follows does.
@@ -65,17 +79,39 @@ func TestProbeForecastsTheDrain(t *testing.T) {
 		r.deliver(pop3test.Message{UIDL: "new", Raw: []byte(letter("new", 300))}, pop3test.Message{UIDL: "huge", Raw: []byte(letter("huge", 3000))})
 		r.m.MaxMessage = 2000
 		keeping := r.probe()
-		expect(t, "keeping", *keeping.Forecast, Forecast{Sealed: 3, Keep: 3, Fetch: 1, Octets: keeping.Forecast.Octets, Held: 1})
+		expectForecast(t, keeping.Forecast, Forecast{Sealed: 3, Fetch: 1, Octets: int64(len(r.originals[3])), Left: map[mail.Fate]int{mail.FateKept: 3, mail.FateOversize: 1}})
 		expect(t, "oversize", keeping.Listing.Oversize, 1)
 		r.m.Policy = DeleteSealed
 		p := r.probe()
-		expect(t, "deleting", *p.Forecast, Forecast{Sealed: 3, Delete: 3, Fetch: 1, Octets: p.Forecast.Octets, Held: 1})
+		expectForecast(t, p.Forecast, Forecast{Sealed: 3, Delete: 3, Fetch: 1, Octets: int64(len(r.originals[3])), Left: map[mail.Fate]int{mail.FateOversize: 1}})
 		res := r.drainOK()
 		expect(t, "fetched", res.Fetched, p.Forecast.Fetch)
 		expect(t, "deleted", res.Deleted, p.Forecast.Delete+p.Forecast.Fetch)
-		expect(t, "held", res.Held, p.Forecast.Held)
+		expect(t, "held", res.Held, p.Forecast.Left[mail.FateOversize])
 		expect(t, "left", len(r.box.Left()), 1)
 	}, letters(3)...)
+}
+
+// A breaker that is open keeps a drain from deleting, and the look says so.
+func TestProbeTellsOfTheBreaker(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		st := &state{Version: stateVersion, Blast: blast{Since: time.Now(), Why: "6 of 10 messages are others", Of: 10}}
+		for i, raw := range r.originals {
+			k := rowKey{uidl: fmt.Sprintf("u%d", i+1), size: int64(len(raw))}
+			st.Blast.Keys = binary.BigEndian.AppendUint64(st.Blast.Keys, k.sum())
+		}
+		data, err := st.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.store.Save(t.Context(), r.m.Name, data, 0); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "breaker", r.probe().Forecast.Breaker, "6 of 10 messages are others")
+		if after, _, _ := r.store.Load(t.Context(), r.m.Name); !bytes.Equal(after, data) {
+			t.Error("a look changed the state")
+		}
+	}, letters(6)...)
 }
 
 // Where the server consumes what was retrieved, QUIT after a look is harmless,

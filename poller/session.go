@@ -47,6 +47,8 @@ type session struct {
 	octets    int64
 	probed    *Probe // set if the session only looks
 
+	certExpiry time.Time // of the server's certificate; zero without TLS
+
 	// trouble is why the session fetches no more although the connection is
 	// sound: what is sealed may still be deleted.
 	trouble error
@@ -167,7 +169,7 @@ func (s *session) login(ctx context.Context, as pop3.Identity) (*pop3.Transactio
 	if err != nil {
 		return nil, err
 	}
-	s.report.TLS = auth.TLSState()
+	s.report.TLS, s.certExpiry = auth.TLSState(), auth.PeerCertificateExpiry()
 	s.probed.saw(auth)
 	return auth.Login(ctx, as)
 }

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,10 +182,15 @@ func forecast(f *app.Forecast, policy string) string {
 			parts = append(parts, fmt.Sprintf(format, args...))
 		}
 	}
-	add(f.Delete, "delete %s that are sealed, after a check", grouped(f.Delete))
+	if f.Breaker != "" {
+		parts = append(parts, "delete nothing ("+f.Breaker+")")
+	} else {
+		add(f.Delete, "delete %s that are sealed, after a check", grouped(f.Delete))
+	}
 	add(f.Fetch, "fetch %s (%s)%s", grouped(f.Fetch), octets(f.Octets), then)
-	add(f.Keep, "leave %s that are sealed (delete: %s)", grouped(f.Keep), policy)
-	add(f.Held, "leave %s for a fault of their own", grouped(f.Held))
+	for _, why := range slices.Sorted(maps.Keys(f.Left)) {
+		add(f.Left[why], "leave %s (%s)", grouped(f.Left[why]), why)
+	}
 	add(f.Unasked, "handle %s more, at which this test did not look", grouped(f.Unasked))
 	if len(parts) == 0 {
 		return "find nothing to do"

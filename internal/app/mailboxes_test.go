@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/poller/pop3/pop3test"
 )
@@ -24,7 +26,7 @@ func (p *plant) probe(t *testing.T, names ...string) []ProbeReport {
 func TestProbeBeforeTheFirstStart(t *testing.T) {
 	p := newPlant(t, 3, "", "anna", "bela")
 	r := p.probe(t, "bela", "anna")
-	if r[0].Mailbox != "bela" || r[0].Error != "" || r[0].Login.Messages != 3 || *r[0].Forecast != (Forecast{Fetch: 3, Octets: r[0].Listing.Octets}) || r[0].Quit != mail.QuitAcked {
+	if r[0].Mailbox != "bela" || r[0].Error != "" || r[0].Login.Messages != 3 || !cmp.Equal(*r[0].Forecast, Forecast{Fetch: 3, Octets: r[0].Listing.Octets}) || r[0].Quit != mail.QuitAcked {
 		t.Errorf("%+v", r[0])
 	}
 	if len(r[0].Notes) == 0 || !strings.Contains(r[0].Notes[0].Text, "can be read") {
@@ -52,7 +54,7 @@ func TestProbeBesideARunningProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	beside := p.probe(t, "anna")[0]
-	if *beside.Forecast != *alone.Forecast || beside.Login.Messages != alone.Login.Messages {
+	if !cmp.Equal(beside.Forecast, alone.Forecast) || beside.Login.Messages != alone.Login.Messages {
 		t.Errorf("beside %+v, alone %+v", beside, alone)
 	}
 	lease, err := a.bus.Lease(t.Context(), "anna")
@@ -83,7 +85,7 @@ func TestProbeBesideARunningProcess(t *testing.T) {
 func TestProbeForecast(t *testing.T) {
 	p := newPlant(t, 4, "poll: {delete: never}", "anna")
 	p.drain(t)
-	if r := p.probe(t, "anna")[0]; *r.Forecast != (Forecast{Sealed: 4, Keep: 4}) || r.Delete != "never" {
+	if r := p.probe(t, "anna")[0]; !cmp.Equal(*r.Forecast, Forecast{Sealed: 4, Left: map[mail.Fate]int{mail.FateKept: 4}}) || r.Delete != "never" {
 		t.Errorf("%+v", r.Forecast)
 	}
 }

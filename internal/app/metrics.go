@@ -24,7 +24,8 @@ func newMetrics(c *configs.Config) *telemetry.Metrics {
 
 // sessionOf is a drain as it is counted.
 func sessionOf(r poller.Result) telemetry.Session {
-	s := telemetry.Session{Mailbox: r.Mailbox, Outcome: string(r.Outcome), Fetched: r.Fetched, Octets: r.Octets, Deleted: r.Deleted}
+	s := telemetry.Session{Mailbox: r.Mailbox, Outcome: string(r.Outcome), Fetched: r.Fetched, Octets: r.Octets, Deleted: r.Deleted,
+		Vanished: r.Vanished.Sealed + r.Vanished.Unsealed, Lost: r.Vanished.Unsealed}
 	switch {
 	case r.Sessions > 0:
 		s.Login = telemetry.LoginAccepted

@@ -70,11 +70,14 @@ type ProbedListing struct {
 type Forecast struct {
 	Sealed  int   `json:"sealed"`  // of the messages listed, those that the archive has
 	Delete  int   `json:"delete"`  // sealed, and deleted after a check
-	Keep    int   `json:"keep"`    // sealed, and left by the policy
 	Fetch   int   `json:"fetch"`   // fetched, sealed, and then treated by the policy
 	Octets  int64 `json:"octets"`  // of these
-	Held    int   `json:"held"`    // left for a fault of their own until their time comes
 	Unasked int   `json:"unasked"` // too many to look at
+	// Left counts the messages that would be left for now, by why.
+	Left map[mail.Fate]int `json:"left,omitempty"`
+	// Breaker is why nothing would be deleted whatever Delete says; empty if the
+	// breaker on the blast radius is closed.
+	Breaker string `json:"breaker,omitempty"`
 }
 
 // A ProbeNote is one thing that an operator should know, and what to do about
@@ -111,7 +114,7 @@ func probeReport(m configs.ResolvedMailbox, p poller.Probe) ProbeReport {
 		r.noteListing(p)
 	}
 	if f := p.Forecast; f != nil {
-		r.Forecast = &Forecast{Sealed: f.Sealed, Delete: f.Delete, Keep: f.Keep, Fetch: f.Fetch, Octets: f.Octets, Held: f.Held, Unasked: f.Unasked}
+		r.Forecast = &Forecast{Sealed: f.Sealed, Delete: f.Delete, Fetch: f.Fetch, Octets: f.Octets, Unasked: f.Unasked, Left: f.Left, Breaker: f.Breaker}
 	} else if p.NoForecast != nil {
 		r.note(mail.HintOf(p.NoForecast), "what a drain would do is unknown: %v", p.NoForecast)
 	}
