@@ -109,11 +109,8 @@ func renderSessions(w io.Writer, sessions []app.SessionReport, zone *time.Locati
 
 // renderSession prints what stands below the line of a session.
 func renderSession(w io.Writer, s app.SessionReport) error {
-	if s.Error != "" {
-		printLine(w, "    error: "+s.Error)
-	}
-	if s.Quiet > 0 {
-		fmt.Fprintf(w, "    %s before it had nothing to do\n", count(s.Quiet, "session"))
+	for _, line := range remarks(s) {
+		printLine(w, "    "+line)
 	}
 	if len(s.Rows) == 0 {
 		return nil
@@ -124,6 +121,49 @@ func renderSession(w io.Writer, s app.SessionReport) error {
 		fmt.Fprintf(tw, "    %d\t%s\t%s\t%s\t%s\n", r.Number, listedSize(r.Size), sealedAs(r), printable(fate(r)), uniqueID(r.UIDL))
 	}
 	return tw.Flush()
+}
+
+// remarks tell what the columns do not, what matters most first.
+func remarks(s app.SessionReport) []string {
+	var lines []string
+	if s.Error != "" {
+		lines = append(lines, "error: "+s.Error)
+	}
+	if s.Breaker != "" {
+		lines = append(lines, "nothing was deleted: "+s.Breaker)
+	}
+	if v := s.Vanished; v != nil {
+		lines = append(lines, fmt.Sprintf("vanished, and not deleted by mailkeep: %s that the archive has, %s that it may not have", grouped(v.Sealed), grouped(v.Unsealed)))
+	}
+	if c := s.Confirmed; c != nil {
+		line := fmt.Sprintf("of what session %s asked to delete (QUIT %s), %s are gone", c.Session, c.Quit, grouped(c.Gone))
+		if c.Back > 0 {
+			line += fmt.Sprintf(" and %s are still listed", grouped(c.Back))
+		}
+		lines = append(lines, line)
+	}
+	for _, n := range s.Notes {
+		lines = append(lines, "note: "+string(n)+noteMeaning(n))
+	}
+	if s.Quiet > 0 {
+		lines = append(lines, count(s.Quiet, "session")+" before it had nothing to do")
+	}
+	return lines
+}
+
+// noteMeaning explains the notes that this version knows.
+func noteMeaning(n mail.Note) string {
+	switch n {
+	case mail.NoteEpoch:
+		return ", the server gave all messages other unique-ids"
+	case mail.NoteExpire:
+		return ", the server deletes mail by itself sooner than the policy wants"
+	case mail.NoteClock:
+		return ", the clock was set: deletions by age wait"
+	case mail.NoteChanging:
+		return ", sealed messages came with other content"
+	}
+	return ""
 }
 
 func listedSize(n int64) string {
@@ -140,15 +180,17 @@ func sealedAs(r mail.DrainRow) string {
 	return r.ID.String()
 }
 
-// fate tells what became of the message on the server.
+// fate tells what became of the message. Reports of earlier versions have no
+// word for it.
 func fate(r mail.DrainRow) string {
-	switch {
-	case r.Deleted:
-		return "deleted"
-	case r.Why != "":
-		return "kept: " + r.Why
+	text := string(r.Fate)
+	if text == "" {
+		text = map[bool]string{true: "deleted", false: "left"}[r.Deleted]
 	}
-	return "kept"
+	if r.Why != "" {
+		text += ": " + r.Why
+	}
+	return text
 }
 
 // uniqueID prints a UIDL, whose octets may be any, as they are or quoted.

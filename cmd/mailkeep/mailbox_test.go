@@ -21,11 +21,13 @@ func history() app.History {
 			Session: "s2", Mailbox: "office", Host: "pop.example.org:995", TLS: "TLS 1.3", Worker: "mail1-17", Started: day1, Ended: day1.Add(1500 * time.Millisecond),
 			Listed: 4, Octets: 4000, Fetched: 2, Sealed: 3, Deleted: 2, Held: 1, Quiet: 11, Quit: mail.QuitAcked, Outcome: "ok",
 			Rows: []mail.DrainRow{
-				{Number: 1, UIDL: "u1", Size: 1000, ID: &mail.ID{Seq: 3}, Deleted: true},
-				{Number: 2, UIDL: "u\xff\x1b[2J", Size: -1, ID: &mail.ID{Seq: 4}, Why: "DELE: " + evil},
-				{Number: 17, Size: 123456, Why: "poison"},
+				{Number: 1, UIDL: "u1", Size: 1000, ID: &mail.ID{Seq: 3}, Fate: mail.FateDeleted, Deleted: true},
+				{Number: 2, UIDL: "u\xff\x1b[2J", Size: -1, ID: &mail.ID{Seq: 4}, Fate: mail.FateUndeletable, Why: "DELE: " + evil},
+				{Number: 17, Size: 123456, Fate: mail.FatePoison},
 				{Number: 18, UIDL: "u4", Size: 17, ID: &mail.ID{Seq: 5}},
 			},
+			Confirmed: &mail.Confirmation{Session: "s1", Quit: mail.QuitUnknown, Gone: 1200, Back: 3}, Vanished: &mail.Vanished{Sealed: 2, Unsealed: 1},
+			Breaker: evil, Notes: []mail.Note{mail.NoteEpoch, mail.NoteExpire, mail.NoteClock, mail.NoteChanging, evil},
 		}},
 		{ID: mail.ID{Seq: 2}, Drain: mail.Drain{
 			Session: "s1", Mailbox: "office", Host: evil, Worker: evil, Started: day1.Add(-time.Hour), Ended: day1.Add(-time.Hour + 2*time.Minute),
@@ -42,7 +44,7 @@ func TestMailboxHistory(t *testing.T) {
 		t.Errorf("status %d, %v: %s%s", status, err, out, stderr)
 	}
 	status, out, _ = execute(t, opens(f), "mailbox", "history", "--messages", "office")
-	if status != 0 || !strings.Contains(out, "kept: poison") || !strings.Contains(out, "11 sessions before") || !f.closed {
+	if status != 0 || !strings.Contains(out, "poison") || !strings.Contains(out, "11 sessions before") || !f.closed {
 		t.Errorf("status %d: %s", status, out)
 	}
 	for _, args := range [][]string{{}, {"a", "b"}, {"office", "--limit", "0"}, {"office", "--limit", "2001"}, {"office", "--limit", "many"}, {"--since", "x"}} {
