@@ -24,6 +24,7 @@ type death struct {
 	then     pop3test.Action // ... and what the server does when the worker is dead
 	accept   bool            // or the connection itself
 	slow     bool            // without pipelining, so that commands come one by one
+	state    string          // of the mailbox before, if not empty
 }
 
 // gone is a server that learns that its client is no more.
@@ -68,6 +69,9 @@ func (d death) die(k *victim) {
 	k.t.Helper()
 	if d.slow {
 		k.srv.Caps = []string{"TOP", "UIDL", "USER"}
+	}
+	if d.state != "" {
+		k.setState(d.state)
 	}
 	switch {
 	case d.accept:

@@ -38,15 +38,15 @@ const killSecret = "open-sesame-4417"
 // nothing with it; or it is the worker's, which dies with all that it has.
 type vault struct {
 	dir   string
-	nats  string // URL; empty: the worker has the whole product inside
-	roles string // of the worker
+	queue *bustest.Server // nil: the worker has the whole product inside
+	roles string          // of the worker
 }
 
 // sharedVault is a vault whose archive lives in this process.
 func sharedVault(t *testing.T) (*vault, *configs.Config) {
 	t.Helper()
-	v := &vault{dir: t.TempDir(), nats: bustest.SpawnServer(t).URL, roles: string(RolePoller)}
-	c := v.owner(t)
+	v := behindQueue(t)
+	c := load(t, v.yaml(v.queue.URL))
 	a, err := New(t.Context(), c, []Role{RoleArchive}, console(t))
 	if err != nil {
 		t.Fatal(err)
@@ -60,10 +60,15 @@ func sharedVault(t *testing.T) (*vault, *configs.Config) {
 	return v, c
 }
 
-// owner is the configuration of the process that owns the archive.
-func (v *vault) owner(t *testing.T) *configs.Config {
+// behindQueue is a vault behind a NATS server that has no owner yet.
+func behindQueue(t *testing.T) *vault {
 	t.Helper()
-	return load(t, fmt.Sprintf("archive: {dir: %q}\nnats: {url: %q, lease: 2s}\nlog: {level: error}\n", v.archive(), v.nats))
+	return &vault{dir: t.TempDir(), queue: bustest.SpawnServer(t), roles: string(RolePoller)}
+}
+
+// yaml is the configuration of a process that owns the archive.
+func (v *vault) yaml(url string) string {
+	return fmt.Sprintf("archive: {dir: %q}\nnats: {url: %q, lease: 2s}\nlog: {level: error}\n", v.archive(), url)
 }
 
 func load(t *testing.T, yaml string) *configs.Config {
@@ -212,8 +217,8 @@ func (k *victim) listen(security string) {
 	go func() { ended <- k.srv.Serve(ctx, watchedListener{l, k}) }()
 	k.t.Cleanup(func() { stop(); <-ended })
 	bus := ""
-	if k.vault.nats != "" {
-		bus = fmt.Sprintf("nats: {url: %q, lease: 2s}\n", k.vault.nats)
+	if k.vault.queue != nil {
+		bus = fmt.Sprintf("nats: {url: %q, lease: 2s}\n", k.vault.queue.URL)
 	}
 	password := filepath.Join(dir, "password")
 	k.write(password, []byte(killSecret+"\n"))

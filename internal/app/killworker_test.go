@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -38,7 +39,8 @@ func TestMain(m *testing.M) {
 }
 
 // work drains all mailboxes once, as the program does, but for the fuse in all
-// that the poller touches. How the drains end is for the parent to see.
+// that the poller touches. How the drains end is for the parent to see. A worker
+// that has roles, and not the poller's, works until it is killed.
 func work(file string) error {
 	ctx := context.Background()
 	c, err := configs.Load(configs.Sources{File: file})
@@ -48,6 +50,9 @@ func work(file string) error {
 	var roles []Role
 	for _, r := range strings.Fields(os.Getenv(envRoles)) {
 		roles = append(roles, Role(r))
+	}
+	if len(roles) > 0 && !slices.Contains(roles, RolePoller) {
+		return Run(ctx, c, roles, Console{Logs: os.Stderr})
 	}
 	a, err := New(ctx, c, roles, Console{Logs: os.Stderr})
 	if err != nil {
@@ -71,15 +76,16 @@ func work(file string) error {
 	return a.Stop(ctx)
 }
 
-// A fuse kills its own process by SIGKILL when the n-th pass of a point is
-// reached: "commit.after 2". Without a point it never does.
+// A fuse burns down when the n-th pass of a point is reached: "commit.after 2".
+// Without a point it never does.
 type fuse struct {
 	point string
 	left  atomic.Int64
+	blow  func() // what happens then: its own process dies by SIGKILL
 }
 
 func newFuse(at string) *fuse {
-	f := new(fuse)
+	f := &fuse{blow: suicide}
 	if at == "" {
 		return f
 	}
@@ -96,9 +102,13 @@ func newFuse(at string) *fuse {
 // reach passes a point.
 func (f *fuse) reach(point string) {
 	if point == f.point && f.left.Add(-1) == 0 {
-		syscall.Kill(os.Getpid(), syscall.SIGKILL) //nolint:errcheck // it cannot fail on oneself
-		select {}                                  // until the signal is here
+		f.blow()
 	}
+}
+
+func suicide() {
+	syscall.Kill(os.Getpid(), syscall.SIGKILL) //nolint:errcheck // it cannot fail on oneself
+	select {}                                  // until the signal is here
 }
 
 // into puts the fuse between the poller and its archive, leases, store and
