@@ -219,6 +219,20 @@ func TestFaults(t *testing.T) {
 	})
 }
 
+// TestK15RewritesCut kills the process in what rewrites files in place of others:
+// the seal of a segment and the next one's beginning, and the transactions of the
+// catalog. What is there afterwards is the old or the new, never a torn one.
+func TestK15RewritesCut(t *testing.T) {
+	catalog, dir := []string{"catalog/0000.bolt"}, []string{ledgerFiles}
+	ordeals(t, false, [][]fault{
+		{{dir, "fsync", "signal=KILL", "1", ""}}, // there is a new segment
+		{{dir, "fsync", "signal=KILL", "2", ""}}, // it has both names
+		{{dir, "unlinkat", "signal=KILL", "1", ""}},
+		{{catalog, "pwrite64", "signal=KILL", "6", ""}},
+		{{catalog, "fdatasync", "signal=KILL", "1", ""}},
+	})
+}
+
 // TestFaultsOfViews makes system calls on what can be made anew fail: the
 // archive is unharmed, and the next process puts the rest right.
 func TestFaultsOfViews(t *testing.T) {
