@@ -94,7 +94,7 @@ func copyTo(t *testing.T, from, to string) {
 // without the effect of that operation. Whatever was acknowledged is there
 // after the power comes back, and what comes again is sealed once, whether the
 // catalog survived, is gone, or is older.
-func TestDieAtEveryOperation(t *testing.T) {
+func TestX3DieAtEveryOperation(t *testing.T) {
 	letters := mixed(14)
 	dry := durabletest.New()
 	life(t, dry, filepath.Join(t.TempDir(), "c.db"), letters)

@@ -258,9 +258,9 @@ func TestFaultsOfViews(t *testing.T) {
 // minutes: `make crash` sets it.
 func everyFault() bool { return os.Getenv("MAILKEEP_FAULTS") == "all" }
 
-// TestFaultsEverywhere kills the process at the n-th call of each kind, and lets
+// TestX3FaultsEverywhere kills the process at the n-th call of each kind, and lets
 // the n-th on the ledger's files fail, for every n that there is.
-func TestFaultsEverywhere(t *testing.T) {
+func TestX3FaultsEverywhere(t *testing.T) {
 	if !everyFault() {
 		t.Skip("set MAILKEEP_FAULTS=all (make crash) to go through every system call")
 	}

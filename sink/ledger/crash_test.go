@@ -111,7 +111,7 @@ func survives(t testing.TB, fsys *durabletest.FS, sealed acked, what string) {
 	}
 }
 
-func TestCrashAtEveryOperation(t *testing.T) {
+func TestX3CrashAtEveryOperation(t *testing.T) {
 	t.Parallel()
 	whole := durabletest.New()
 	if err := work(t, whole, acked{}); err != nil {
@@ -132,7 +132,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 }
 
 // Recovery is cut off too, at each of its operations.
-func TestCrashInRecovery(t *testing.T) {
+func TestX3CrashInRecovery(t *testing.T) {
 	t.Parallel()
 	whole := durabletest.New()
 	if err := work(t, whole, acked{}); err != nil {
