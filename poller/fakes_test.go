@@ -29,6 +29,8 @@ type archive struct {
 	sealed  []mail.Receipt
 	rows    map[sealedRow]mail.Receipt // newest, suspects left out
 	digests map[sealedDigest]mail.Receipt
+	first   map[sealedDigest]time.Time // by mailbox and digest
+	uidls   map[sealedUidl]mail.Receipt
 	bodies  map[mail.Digest][]byte
 	events  []mail.Drain
 	commits int
@@ -43,7 +45,13 @@ type archive struct {
 }
 
 func newArchive(t *testing.T) *archive {
-	return &archive{t: t, bodies: make(map[mail.Digest][]byte), rows: make(map[sealedRow]mail.Receipt), digests: make(map[sealedDigest]mail.Receipt)}
+	return &archive{t: t, bodies: make(map[mail.Digest][]byte), rows: make(map[sealedRow]mail.Receipt), digests: make(map[sealedDigest]mail.Receipt),
+		first: make(map[sealedDigest]time.Time), uidls: make(map[sealedUidl]mail.Receipt)}
+}
+
+type sealedUidl struct {
+	mailbox string
+	uidl    mail.Octets
 }
 
 type sealedRow struct {
@@ -68,7 +76,11 @@ func (a *archive) Lookup(_ context.Context, mailbox string, rows []mail.Listing)
 	}
 	found := make([]mail.Receipt, len(rows))
 	for i, row := range rows {
-		found[i] = a.rows[sealedRow{mailbox, row}]
+		r, ok := a.rows[sealedRow{mailbox, row}]
+		if !ok {
+			r = a.uidls[sealedUidl{mailbox, row.UIDL}]
+		}
+		found[i] = r
 	}
 	return found, nil
 }
@@ -124,16 +136,22 @@ func (a *archive) lastEvent() mail.Drain {
 func (a *archive) put(d mail.Delivery) mail.Receipt {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r := mail.Receipt{Delivery: d, ID: mail.ID{Seq: a.seq}, SealedAt: time.Now()}
 	k := sealedDigest{d.Mailbox, d.UIDL, d.Digest, d.Suspect}
 	if old, ok := a.digests[k]; ok {
-		r.ID, r.Duplicate = old.ID, true
-	} else {
-		a.seq++
+		old.Duplicate = true
+		a.sealed = append(a.sealed, old)
+		return old
+	}
+	bytes := sealedDigest{mailbox: d.Mailbox, digest: d.Digest}
+	r := mail.Receipt{Delivery: d, ID: mail.ID{Seq: a.seq}, SealedAt: time.Now(), First: a.first[bytes]}
+	a.seq++
+	if r.First.IsZero() {
+		a.first[bytes] = r.SealedAt
 	}
 	a.digests[k] = r
 	if d.Suspect == "" {
 		a.rows[sealedRow{d.Mailbox, mail.Listing{UIDL: d.UIDL, Size: d.ListSize}}] = r
+		a.uidls[sealedUidl{d.Mailbox, d.UIDL}] = r
 		a.digests[sealedDigest{mailbox: d.Mailbox, digest: d.Digest}] = r
 	}
 	a.sealed = append(a.sealed, r)

@@ -69,6 +69,32 @@ func (b *Mailbox) Left() []Message {
 	return ms
 }
 
+// Rename gives all messages the unique-ids that f makes of theirs, as a server
+// does that was moved or has lost its index.
+func (b *Mailbox) Rename(f func(uidl string) string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.load()
+	for _, m := range b.stored {
+		m.UIDL = f(m.UIDL)
+	}
+}
+
+// Take removes the messages that want chooses and returns them, as another client
+// of the mailbox does.
+func (b *Mailbox) Take(want func(Message) bool) []Message {
+	b.mu.Lock()
+	b.load()
+	var taken []*stored
+	for _, m := range b.stored {
+		if want(m.Message) {
+			taken = append(taken, m)
+		}
+	}
+	b.mu.Unlock()
+	return b.remove(taken)
+}
+
 func (b *Mailbox) load() {
 	if b.loaded {
 		return
