@@ -11,6 +11,11 @@ import (
 // the terminator and removes dot-stuffing, octet-exact and in constant memory.
 // It works on whatever the buffer holds, so that neither the size of the buffer
 // nor the way the octets arrive can matter.
+//
+// QUIRK (RFC 1939 section 3): a dot is stuffing only if another one follows, and
+// else a part of the message. A server that stuffs as it should never sends the
+// latter. Dovecot 2.3 and Courier 1.0 do not stuff the first line of a message:
+// of ".X: y" they send all octets that LIST counts, and this keeps them.
 type decoder struct {
 	in     *bufio.Reader
 	lfOnly bool
@@ -85,13 +90,16 @@ func (d *decoder) scan(dst io.Writer, p []byte) (n int, done bool) {
 			case p[i] == '\n' && d.lfOnly:
 				return i + 1, true
 			default:
+				if p[i] != '.' {
+					d.write(dst, []byte{'.'})
+				}
 				d.state, d.cr = inLine, false
 			}
 		case behindCR:
 			if p[i] == '\n' {
 				return i + 1, true
 			}
-			d.write(dst, []byte{'\r'})
+			d.write(dst, []byte{'.', '\r'})
 			d.state, d.cr = inLine, false // no LF follows, so the CR is not asked for
 		case inLine:
 			i += d.line(p[i:])

@@ -90,15 +90,15 @@ func TestDecoderRoundTrips(t *testing.T) {
 	}
 }
 
-// TestDecoderUnstuffed reads what a sender that stuffs dots never sends: one dot
-// is taken off, and only CR LF . CR LF is an end.
+// TestDecoderUnstuffed reads what a sender that stuffs dots never sends: a dot
+// that no other follows is kept, and only CR LF . CR LF is an end.
 func TestDecoderUnstuffed(t *testing.T) {
 	for wire, want := range map[string]string{
-		".\nb\r\n.\r\n":     "\nb\r\n",
-		".\r\r\n.\r\n":      "\r\r\n",
-		".\rb\r\n.\r\n":     "\rb\r\n",
-		".a\r\n.\r\n":       "a\r\n",
-		"a\r\n.\n\r\n.\r\n": "a\r\n\n\r\n",
+		".\nb\r\n.\r\n":     ".\nb\r\n",
+		".\r\r\n.\r\n":      ".\r\r\n",
+		".\rb\r\n.\r\n":     ".\rb\r\n",
+		".a\r\n.\r\n":       ".a\r\n",
+		"a\r\n.\n\r\n.\r\n": "a\r\n.\n\r\n",
 	} {
 		for _, r := range []io.Reader{strings.NewReader(wire), iotest.OneByteReader(strings.NewReader(wire))} {
 			if got, _, err := decode(r, 16, false, 0); err != nil || string(got) != want {
@@ -114,7 +114,7 @@ func TestDecoderLFOnly(t *testing.T) {
 		".\r\n":                "",
 		"a\n..b\n.\n":          "a\n.b\n",
 		"a\r\n..b\r\n.\r\n":    "a\r\n.b\r\n",
-		"a\n.b\r\n..\n\n.\r\n": "a\nb\r\n.\n\n",
+		"a\n.b\r\n..\n\n.\r\n": "a\n.b\r\n.\n\n",
 	} {
 		for _, r := range []io.Reader{strings.NewReader(wire), iotest.OneByteReader(strings.NewReader(wire))} {
 			if got, _, err := decode(r, 16, true, 0); err != nil || string(got) != want {
