@@ -202,7 +202,7 @@ const probeMessages = 16
 
 // firstWindow is how many RETRs are outstanding in a mailbox's first session,
 // and by how many the window grows.
-const firstWindow = 4
+const firstWindow = 8
 
 // work drains what one session may. It returns nil after an orderly end; after
 // an error nothing was committed by this session unless report.Quit says so.

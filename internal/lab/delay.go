@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -70,11 +71,11 @@ func drift(to, from net.Conn, late time.Duration) {
 			}
 		}
 	})
+	buf := make([]byte, 64<<10)
 	for {
-		buf := make([]byte, 64<<10)
 		n, err := from.Read(buf)
 		if n > 0 {
-			under <- piece{buf[:n], time.Now().Add(late)}
+			under <- piece{bytes.Clone(buf[:n]), time.Now().Add(late)}
 		}
 		if err != nil {
 			break
