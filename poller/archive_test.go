@@ -378,7 +378,7 @@ func TestFailureBeforeLoginLeavesNoEvent(t *testing.T) {
 		res := r.drain()
 		expect(t, "outcome", res.Outcome, OutcomeCredentials)
 		expect(t, "events", len(r.arc.events), 0)
-		expect(t, "saves", len(r.store.data), 0)
+		expect(t, "refusals stored", len(r.state().Access.Refused), 1)
 	}, letters(1)...)
 }
 

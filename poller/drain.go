@@ -31,6 +31,19 @@ type Drainer struct {
 	// Grace is how long a session may go on after its context is done, to commit
 	// what is sealed; 20 s. Then its connection is closed without QUIT.
 	Grace time.Duration
+
+	clock     func() time.Time // of the wall; nil is time.Now
+	stretcher stretcher
+	recall    recall
+}
+
+// wall returns what the clock on the wall shows, for what is stored and for what
+// came from the Store.
+func (d *Drainer) wall() time.Time {
+	if d.clock != nil {
+		return d.clock().Round(0)
+	}
+	return time.Now().Round(0)
 }
 
 // DefaultGrace is the Grace of a Drainer and the StopGrace of Options.
@@ -75,7 +88,20 @@ type Result struct {
 	// LoginDelay is the minimum between logins that the server announced
 	// (RFC 2449 section 6.5); 0 if none.
 	LoginDelay time.Duration
-	Took       time.Duration
+	// Rest is how long the mailbox should be left alone, and Waits why: by its
+	// schedule, by how it failed, or by what the server wants.
+	Rest  time.Duration
+	Waits Wait
+	// Breaker is how the credentials breaker stands for the present secret, and
+	// Refusals how many logins it counts.
+	Breaker  BreakerState
+	Refusals int
+	Took     time.Duration
+
+	breakerLeft time.Duration // until an open breaker half opens; 0 if only another secret closes it
+	dialed      bool          // the server was asked for
+	spared      bool          // it was not yet time
+	visit       visit         // as it is stored now
 }
 
 func (d *Drainer) logger() *slog.Logger {
@@ -89,27 +115,40 @@ func (d *Drainer) grace() time.Duration { return or(d.Grace, DefaultGrace) }
 
 // Drain holds sessions until the mailbox is empty, nothing more can be done, or
 // the slice is used. After a session that failed it returns: when to come back is
-// for the caller to decide. When ctx is done, no further message is fetched, what is
-// sealed is committed, and the session ends within Grace.
+// for the caller to decide, and Result.Rest says what is advised. When ctx is done,
+// no further message is fetched, what is sealed is committed, and the session ends
+// within Grace.
+//
+// What the server demands is heeded over processes and restarts: LOGIN-DELAY, the
+// daily limit and the credentials breaker may end a Drain before it connects.
 //
 // The error is that of Result.Err. Its Outcome is given by OutcomeOf.
 func (d *Drainer) Drain(ctx context.Context, m Mailbox) (Result, error) {
+	res := d.drain(ctx, m, occasion{asked: true})
+	return res, res.Err
+}
+
+// drain is Drain on the occasion given.
+func (d *Drainer) drain(ctx context.Context, m Mailbox, o occasion) Result {
 	started := time.Now()
 	m = m.withDefaults()
 	res := Result{Mailbox: m.Name}
 	err := m.validate()
 	if err == nil {
-		err = d.drainLeased(ctx, m, &res)
+		err = d.drainLeased(ctx, m, o, &res)
 	}
 	res.Err, res.Outcome, res.Took = err, OutcomeOf(err), time.Since(started)
-	return res, err
+	return res
 }
 
 // drainLeased holds the sessions under one lease.
-func (d *Drainer) drainLeased(ctx context.Context, m Mailbox, res *Result) error {
+func (d *Drainer) drainLeased(ctx context.Context, m Mailbox, o occasion, res *Result) error {
+	if !o.asked && d.spares(d.load(ctx, m.Name), &m, o, res) {
+		return nil // without a lease: another process has done it
+	}
 	lease, err := d.Leaser.Lease(ctx, m.Name)
 	if err != nil {
-		return leaseFailure(err)
+		return notLeased(err, res)
 	}
 	defer d.release(ctx, m, lease)
 	hard, end := d.extend(ctx, lease)
@@ -121,7 +160,7 @@ func (d *Drainer) drainLeased(ctx context.Context, m Mailbox, res *Result) error
 	keeper := d.load(early, m.Name)
 	keeper.recover()
 	for {
-		err = d.hold(early, hard, m, keeper, lease, res)
+		err = d.hold(early, hard, m, keeper, lease, o, res)
 		res.More = res.More && ctx.Err() == nil
 		if err != nil || !res.More || d.Sessions > 0 && res.Sessions >= d.Sessions || !pause(early, max(res.LoginDelay, breath)) {
 			return err
@@ -189,15 +228,44 @@ func (d *Drainer) release(ctx context.Context, m Mailbox, lease Lease) {
 	}
 }
 
+// notLeased says why there is no lease, and when to try again.
+func notLeased(err error, res *Result) error {
+	err = leaseFailure(err)
+	res.Rest, res.Waits = backoff(OutcomeArchive, 1), WaitBackoff
+	if OutcomeOf(err) == OutcomeBusy {
+		res.Rest, res.Waits = between(leaseRetry/2, leaseRetry), WaitLease
+	}
+	return err
+}
+
+// spares reports whether it is not yet time for a session.
+func (d *Drainer) spares(k *keeper, m *Mailbox, o occasion, res *Result) bool {
+	left, why := k.state.Visit.gate(m, o, d.Worker, d.wall())
+	res.spared = why != ""
+	if res.spared {
+		res.Rest, res.Waits, res.visit = left, why, k.state.Visit
+	}
+	return res.spared
+}
+
 // hold holds one session and draws its conclusions.
-func (d *Drainer) hold(early, hard context.Context, m Mailbox, keeper *keeper, lease Lease, res *Result) error {
+func (d *Drainer) hold(early, hard context.Context, m Mailbox, keeper *keeper, lease Lease, o occasion, res *Result) error {
 	res.More = false
-	if err := d.settleReports(early, m.Name, keeper); err != nil {
+	if d.spares(keeper, &m, o, res) {
+		if o.asked {
+			return gateError(res.Waits, res.Rest, &m)
+		}
+		return nil
+	}
+	attempt, err := d.prepare(early, &m, keeper)
+	if err != nil {
+		d.conclude(hard, &m, keeper, attempt, conclusion{err: err}, res)
 		return err
 	}
 	s := d.newSession(m, keeper.state, lease, early.Done())
 	s.save = keeper.save
-	err := s.run(early, hard)
+	s.attempt, s.pace = attempt, o.pace
+	err = s.run(early, hard)
 	s.learn(err)
 	s.enter(PhaseDone)
 	res.CertExpiry = cmp.Or(s.certExpiry, res.CertExpiry)
@@ -205,13 +273,54 @@ func (d *Drainer) hold(early, hard context.Context, m Mailbox, keeper *keeper, l
 		s.remember()
 		s.tell(hard)
 		keeper.state.Draft = nil
-		keeper.save(hard)
 		s.addTo(res)
 	} else {
+		attempt.settle(err)
 		res.Last = s.report
 	}
+	d.conclude(hard, &m, keeper, attempt, s.conclusion(err, res.More), res)
 	s.logEnd(hard, err)
 	return err
+}
+
+// prepare does what comes before a connection: the events of earlier sessions
+// are delivered, and the breaker is asked about the secret, which m then holds.
+// The attempt is nil if it did not come to that.
+func (d *Drainer) prepare(ctx context.Context, m *Mailbox, k *keeper) (*attempt, error) {
+	if err := d.settleReports(ctx, m.Name, k); err != nil {
+		return nil, err
+	}
+	return d.admitSecret(ctx, m, k)
+}
+
+// admitSecret asks the breaker about the secret as it is now, which m then holds.
+func (d *Drainer) admitSecret(ctx context.Context, m *Mailbox, k *keeper) (*attempt, error) {
+	secret, err := m.secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.Tokens == nil {
+		m.Password = func(context.Context) (string, error) { return secret, nil }
+	}
+	return d.admit(ctx, secret, k)
+}
+
+// conclude draws the conclusions for the next session, and saves the state.
+func (d *Drainer) conclude(ctx context.Context, m *Mailbox, k *keeper, t *attempt, c conclusion, res *Result) {
+	if t != nil {
+		res.Breaker, res.breakerLeft, res.Refusals = t.state()
+		c.breaker, c.left = res.Breaker, res.breakerLeft
+	}
+	v := &k.state.Visit
+	res.Rest = v.conclude(m, c, d.Worker, d.wall())
+	res.Waits, res.visit, res.dialed = v.Why, *v, c.dialed
+	k.save(ctx)
+	d.recall.keep(k)
+}
+
+// conclusion is what the session means for the next one.
+func (s *session) conclusion(err error, more bool) conclusion {
+	return conclusion{err: err, dialed: true, loggedIn: s.entered, delay: s.loginDelay, more: more, octets: s.octets}
 }
 
 // addTo sums the session into res.
@@ -238,7 +347,7 @@ func (s *session) addTo(res *Result) {
 		res.WaitingSince = s.census.oldest()
 	}
 	res.More = s.more()
-	res.LoginDelay = s.tx.Capabilities().LoginDelay
+	res.LoginDelay = s.loginDelay
 }
 
 // more reports whether another session is worth while: something is left and

@@ -63,7 +63,7 @@ func (s *session) chunk() int {
 
 // mayFetch reports whether time and the archive allow another message.
 func (s *session) mayFetch() bool {
-	return s.trouble == nil && !s.stopping() && time.Now().Before(s.fetchUntil)
+	return s.trouble == nil && !s.stopping() && !s.pace.yields() && time.Now().Before(s.fetchUntil)
 }
 
 // retrieve fetches one chunk and aborts the transfers that it leaves open.

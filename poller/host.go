@@ -4,83 +4,110 @@ import "time"
 
 // A host is what the mailboxes of one Mailbox.HostKey share: the limit of
 // sessions, the pace of logins, and a breaker of its own. An outage or a ban hits
-// all of them, and each further login would count against every account.
+// all of them, and each further login would count against every account. It
+// belongs to the schedule that is active, but for its board.
+//
+// The breaker has two halves. A host that cannot be reached pauses after
+// downLimit failures in a row, for this process alone: its network may be the
+// trouble. A host that refuses the credentials of several mailboxes pauses for
+// all processes: see board. After a pause one mailbox at a time is tried until
+// one succeeds.
 type host struct {
+	key     string
 	limit   int           // sessions at once
-	pace    time.Duration // between logins in the long run
+	rate    time.Duration // between logins in the long run
 	running int
-	// credit is the time paid for: logins are due at pace, and up to limit of
+	// credit is the time paid for: logins are due at rate, and up to limit of
 	// them may be saved up.
 	credit  time.Duration
-	settled time.Time  // when credit was last reckoned
-	queue   []*account // due, in the order in which they became so
-	inRing  bool
+	settled time.Time // when credit was last reckoned
 
-	refused map[string]time.Time // mailboxes whose credentials were refused lately
-	down    int                  // failures in a row to reach the server
-	paused  time.Time            // nothing is started before it
+	queue pile[*account] // due, the one that has had the least first
+	where hostPlace
+	index int
+	again time.Time // when it rests: until when
+
+	down    int       // failures in a row to reach the server
+	probing bool      // the board asks for one mailbox at a time
+	paused  time.Time // nothing is started before it
+
+	board  board
+	status HostStatus // guarded by Poller.mu
 }
 
-// The host's breaker.
+// A hostPlace is the pile of the schedule that a host is in.
+type hostPlace int
+
 const (
-	refusedSpan   = 10 * time.Minute // how long a refusal counts
-	refusedLimit  = 3                // mailboxes refused within it that pause the host
-	refusedPause  = 30 * time.Minute
+	nowhere hostPlace = iota // nobody waits, or the end of a session is waited for
+	ready                    // may start the first of its queue, as far as is known
+	resting                  // until host.again
+)
+
+// The host's breaker for a server that cannot be reached.
+const (
 	downLimit     = 3 // failures in a row that pause the host
 	downPause     = time.Minute
 	downPauseMost = 15 * time.Minute
 )
 
-func newHost(limit, loginsPerMinute int) *host {
-	return &host{limit: limit, pace: time.Minute / time.Duration(loginsPerMinute), refused: make(map[string]time.Time)}
+func newHost(key string, limit, loginsPerMinute int) *host {
+	return &host{key: key, limit: limit, rate: time.Minute / time.Duration(loginsPerMinute), index: -1, status: HostStatus{Key: key}}
 }
 
-// next takes the first entry that waits, if the host's limits allow one now.
+// before implements member: by whom it would start, or, resting, by when it may.
+func (h *host) before(o *host) bool {
+	if h.where == resting {
+		return h.again.Before(o.again)
+	}
+	return h.queue.top().before(o.queue.top())
+}
+
+func (h *host) place() *int { return &h.index }
+
+// next takes the first mailbox that waits, if the host's limits allow one now.
 // Otherwise it returns when to ask again; zero if only the end of a session can
 // help.
 func (h *host) next(now time.Time) (*account, time.Time) {
 	limit := h.limit
-	if h.down >= downLimit {
-		limit = 1 // a probe
+	if h.down >= downLimit || h.probing {
+		limit = 1
 	}
 	switch {
-	case len(h.queue) == 0 || h.running >= limit:
+	case h.queue.empty() || h.running >= limit:
 		return nil, time.Time{}
 	case now.Before(h.paused):
 		return nil, h.paused
 	}
-	h.credit = min(h.credit+now.Sub(h.settled), time.Duration(h.limit)*h.pace)
+	h.credit = min(h.credit+now.Sub(h.settled), time.Duration(h.limit)*h.rate)
 	h.settled = now
-	if h.credit < h.pace {
-		return nil, now.Add(h.pace - h.credit)
+	if h.credit < h.rate {
+		return nil, now.Add(h.rate - h.credit)
 	}
-	h.credit -= h.pace
+	h.credit -= h.rate
 	h.running++
-	e := h.queue[0]
-	h.queue[0] = nil
-	h.queue = h.queue[1:]
-	return e, time.Time{}
+	return h.queue.pop(), time.Time{}
 }
 
 // ended takes note of how a drain ended.
-func (h *host) ended(res Result, dialed bool, now time.Time) {
+func (h *host) ended(e ended, now time.Time) {
 	h.running--
-	if !dialed {
-		h.credit += h.pace
+	h.probing = e.probing
+	if e.paused > 0 {
+		h.pause(now.Add(e.paused))
+	}
+	if !e.result.dialed {
+		h.credit += h.rate
 		return
 	}
 	switch {
-	case res.Sessions > 0:
+	case e.result.Sessions > 0, e.result.Outcome == OutcomeCredentials:
 		h.down = 0
-		clear(h.refused)
-	case res.Outcome == OutcomeCredentials:
-		h.down = 0
-		h.countRefusal(res.Mailbox, now)
-	case unreachable(res):
+	case unreachable(e.result):
 		h.down++
 		if h.down >= downLimit {
-			pause := min(downPause<<min(h.down-downLimit, 8), downPauseMost)
-			h.pause(now.Add(jittered(pause)))
+			ceiling := min(downPause<<min(h.down-downLimit+1, 8), downPauseMost)
+			h.pause(now.Add(between(downPause, ceiling)))
 		}
 	}
 }
@@ -89,24 +116,9 @@ func (h *host) ended(res Result, dialed bool, now time.Time) {
 func unreachable(res Result) bool {
 	switch res.Outcome {
 	case OutcomeTemp, OutcomeProtocol, OutcomePerm:
-		return !endedAtPass(res.Err)
+		return !endedAtLogin(res.Err)
 	}
 	return false
-}
-
-// countRefusal pauses the host when several mailboxes are refused in a short
-// time: likely it is not their passwords.
-func (h *host) countRefusal(mailbox string, now time.Time) {
-	for name, at := range h.refused {
-		if now.Sub(at) > refusedSpan {
-			delete(h.refused, name)
-		}
-	}
-	h.refused[mailbox] = now
-	if len(h.refused) >= refusedLimit {
-		h.pause(now.Add(jittered(refusedPause)))
-		clear(h.refused)
-	}
 }
 
 func (h *host) pause(until time.Time) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"sync"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -29,6 +31,9 @@ func (d *Drainer) load(ctx context.Context, mailbox string) *keeper {
 		k.lost = true
 	}
 	k.rev = rev
+	if err != nil || rev == 0 {
+		d.recall.restore(k)
+	}
 	if err != nil {
 		d.logger().LogAttrs(ctx, slog.LevelWarn, "a mailbox's state is lost, which costs retries",
 			slog.String("mailbox", mailbox), slog.Any("error", err))
@@ -51,14 +56,69 @@ func (k *keeper) save(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
-	data, err := k.state.encode()
-	if err == nil {
-		k.rev, err = k.d.Store.Save(ctx, k.mailbox, data, k.rev)
-	}
-	if err != nil {
+	if err := k.trySave(ctx); err != nil {
 		k.lost = true
 		k.d.logger().LogAttrs(ctx, slog.LevelWarn, "a mailbox's state was not saved, which costs retries",
 			slog.String("mailbox", k.mailbox), slog.Any("error", err))
+	}
+}
+
+// trySave writes the state.
+func (k *keeper) trySave(ctx context.Context) error {
+	data, err := k.state.encode()
+	if err != nil {
+		return err
+	}
+	rev, err := k.d.Store.Save(ctx, k.mailbox, data, k.rev)
+	if err == nil {
+		k.rev = rev
+	}
+	return err
+}
+
+// A recall remembers what counts most of the states that this process has saved,
+// where the Store loses them or cannot be reached: the strikes against secrets,
+// and when a mailbox may be polled.
+type recall struct {
+	mu  sync.Mutex
+	all map[string]recollection // by mailbox; those without anything to remember left out
+}
+
+type recollection struct {
+	access access
+	visit  visit
+}
+
+// keep remembers what k holds.
+func (r *recall) keep(k *keeper) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, v := k.state.Access, k.state.Visit
+	if len(a.Refused) == 0 && v.Failures == 0 && v.Delay == 0 && len(v.Fetched) == 0 {
+		delete(r.all, k.mailbox)
+		return
+	}
+	if r.all == nil {
+		r.all = make(map[string]recollection)
+	}
+	a.Refused, v.Fetched = slices.Clone(a.Refused), slices.Clone(v.Fetched)
+	r.all[k.mailbox] = recollection{a, v}
+}
+
+// forget drops what is remembered of a mailbox.
+func (r *recall) forget(mailbox string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.all, mailbox)
+}
+
+// restore puts what is remembered into k.
+func (r *recall) restore(k *keeper) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old, ok := r.all[k.mailbox]; ok {
+		k.state.Access, k.state.Visit = old.access, old.visit
+		k.state.Access.Refused, k.state.Visit.Fetched = slices.Clone(old.access.Refused), slices.Clone(old.visit.Fetched)
 	}
 }
 

@@ -62,7 +62,15 @@ type Mailbox struct {
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error) // nil is a net.Dialer
 
 	Interval time.Duration // from the end of a session to the next; 15 min
-	HostKey  string        // mailboxes of one key share the limits per host; Host without its port
+	// Timetable, if not nil, says when the mailbox is polled in place of Interval.
+	Timetable Timetable
+	// Jitter is the share, 0 to 0.5, by which polls are moved at random: either way
+	// with Interval, to a later time with Timetable. None by default.
+	Jitter float64
+	// DailyLimit bounds the octets fetched within 24 hours; the last message may go
+	// beyond. 0 is no limit.
+	DailyLimit int64
+	HostKey    string // mailboxes of one key share the limits per host; Host without its port
 
 	Window        int           // RETRs outstanding; 32, at most 64
 	WindowOctets  int64         // their LIST octets; 16 MiB
@@ -94,6 +102,7 @@ type Mailbox struct {
 // Limits and defaults of a Mailbox.
 const (
 	DefaultInterval      = 15 * time.Minute
+	MaxJitter            = 0.5
 	DefaultWindow        = 32
 	MaxWindow            = 64
 	DefaultWindowOctets  = 16 << 20
@@ -109,9 +118,16 @@ const (
 	DefaultMaxDoubtPercent = 20
 )
 
+// A Timetable tells when a mailbox is polled.
+type Timetable interface {
+	// Next returns the first time after t; zero if there is none.
+	Next(t time.Time) time.Time
+}
+
 // withDefaults returns m with its zero fields filled in.
 func (m Mailbox) withDefaults() Mailbox {
 	m.Interval = or(m.Interval, DefaultInterval)
+	m.Jitter = min(max(m.Jitter, 0), MaxJitter)
 	m.Window = min(or(m.Window, DefaultWindow), MaxWindow)
 	m.WindowOctets = or(m.WindowOctets, DefaultWindowOctets)
 	m.BatchMessages = min(or(m.BatchMessages, DefaultBatchMessages), MaxBatchMessages)

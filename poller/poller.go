@@ -2,7 +2,6 @@ package poller
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"sync"
@@ -42,37 +41,18 @@ const (
 	DefaultLoginsPerMinute = 30
 )
 
-// A MailboxStatus is what a Poller knows of a mailbox.
-type MailboxStatus struct {
-	Name      string
-	LastStart time.Time // of the last session; zero before the first
-	LastEnd   time.Time
-	Running   bool
-	Outcome   Outcome // of the last session; "" before the first
-	Error     string  // of the last session
-	Hint      string
-	NextDue   time.Time
-	Failures  int // sessions in a row that were not ok
-	// Blocked says that the password was refused too often and that the mailbox
-	// waits for another one.
-	Blocked bool
-	Listed  int // of the last session
-	Held    int // of the last session
-	Fetched int // since the start, as the following
-	Sealed  int
-	Deleted int
-}
-
 // A Poller drains mailboxes on a schedule.
 type Poller struct {
 	o        Options
 	drainer  *Drainer
 	accounts []*account
 	byName   map[string]*account
+	hosts    []*host
 	tickets  chan *ticket  // to the schedule of Run
+	kicks    chan *account // to it: due now
 	turn     chan struct{} // held by the one schedule that is active
 
-	mu     sync.Mutex    // guards what follows, and account.status
+	mu     sync.Mutex    // guards what follows, and the status of accounts and hosts
 	active chan struct{} // closed when Run ends; nil while it is not running
 }
 
@@ -94,7 +74,7 @@ func New(o Options) (*Poller, error) {
 		o.Uptime = processClock()
 	}
 	p := &Poller{
-		o: o, byName: make(map[string]*account), tickets: make(chan *ticket), turn: make(chan struct{}, 1),
+		o: o, byName: make(map[string]*account), tickets: make(chan *ticket), kicks: make(chan *account), turn: make(chan struct{}, 1),
 		drainer: &Drainer{
 			Archive: o.Archive, Leaser: o.Leaser, Store: o.Store, Logger: o.Logger, Observer: o.Observer,
 			Worker: o.Worker, Sessions: 1, Grace: o.StopGrace, Uptime: o.Uptime,
@@ -105,8 +85,6 @@ func New(o Options) (*Poller, error) {
 
 // addMailboxes makes the accounts and their hosts.
 func (p *Poller) addMailboxes() error {
-	key := make([]byte, 32)
-	rand.Read(key)
 	hosts := make(map[string]*host)
 	var faults []error
 	for _, m := range p.o.Mailboxes {
@@ -117,10 +95,11 @@ func (p *Poller) addMailboxes() error {
 			continue
 		}
 		if hosts[m.HostKey] == nil {
-			hosts[m.HostKey] = newHost(p.o.PerHost, p.o.LoginsPerMinute)
+			hosts[m.HostKey] = newHost(m.HostKey, p.o.PerHost, p.o.LoginsPerMinute)
+			p.hosts = append(p.hosts, hosts[m.HostKey])
 		}
-		a := &account{mailbox: m, host: hosts[m.HostKey], breaker: breaker{key: key}, index: -1}
-		a.status.Name = m.Name
+		a := &account{mailbox: m, host: hosts[m.HostKey], index: -1}
+		a.status = MailboxStatus{Name: m.Name, Breaker: BreakerClosed, DailyLimit: m.DailyLimit}
 		p.accounts = append(p.accounts, a)
 		p.byName[m.Name] = a
 	}
@@ -143,8 +122,8 @@ func (p *Poller) Run(ctx context.Context) error {
 	placed := make(map[*host]time.Duration)
 	for _, a := range p.accounts {
 		at := placed[a.host]
-		sch.plan(a, now.Add(at%a.mailbox.Interval))
-		placed[a.host] = at + a.host.pace
+		sch.plan(a, now.Add(at%a.mailbox.Interval), "")
+		placed[a.host] = at + a.host.rate
 	}
 	sch.loop(ctx, false)
 	return nil
@@ -248,65 +227,24 @@ func results(tickets []*ticket) []Result {
 	return rs
 }
 
-// poll is a worker's task: one session of a, if its password may be tried. It
-// reports whether the server was asked for.
-func (p *Poller) poll(ctx context.Context, a *account) (res Result, dialed bool) {
-	m := a.mailbox
-	secret, err := m.secret(ctx)
-	if err != nil {
-		return Result{Mailbox: m.Name, Outcome: OutcomePerm, Err: err}, false
+// poll is a worker's task: one session of a, if its host may be asked.
+func (p *Poller) poll(ctx context.Context, a *account, o occasion) ended {
+	e := ended{mailbox: a}
+	if e.paused, e.probing = p.paused(ctx, a.host); e.paused > 0 {
+		e.result = Result{Mailbox: a.mailbox.Name, Outcome: OutcomeOK, Rest: e.paused + between(0, time.Minute), Waits: WaitHost, spared: true}
+		if o.asked {
+			e.result.Outcome, e.result.Err = OutcomeTemp, hostPaused(a.host.key, e.paused)
+		}
+		return e
 	}
-	if !a.breaker.admit(secret) {
-		return Result{Mailbox: m.Name, Outcome: OutcomeCredentials, Err: errBlocked}, false
-	}
-	if m.Tokens == nil {
-		m.Password = func(context.Context) (string, error) { return secret, nil }
-	}
-	res, _ = p.drainer.Drain(ctx, m)
-	a.breaker.record(res)
-	return res, true
+	e.result = p.drainer.drain(ctx, a.mailbox, o)
+	e.paused, e.probing = p.noted(ctx, a.host, e.result)
+	return e
 }
 
-// Status returns the state of each mailbox in the order of Options.Mailboxes.
-func (p *Poller) Status() []MailboxStatus {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make([]MailboxStatus, len(p.accounts))
-	for i, a := range p.accounts {
-		all[i] = a.status
-	}
-	return all
-}
-
-func (p *Poller) setDue(a *account) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	a.status.NextDue = a.due
-}
-
-func (p *Poller) setStarted(a *account, now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	a.status.LastStart, a.status.Running = now, true
-}
-
-func (p *Poller) setEnded(a *account, r Result, now time.Time) {
-	if p.o.Ended != nil {
-		p.o.Ended(r)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := &a.status
-	s.LastEnd, s.Running, s.Outcome, s.Failures = now, false, r.Outcome, a.failures
-	s.Error, s.Hint = "", ""
-	if r.Err != nil {
-		s.Error, s.Hint = bounded(r.Err.Error()), mail.HintOf(r.Err)
-	}
-	s.Blocked = a.breaker.open()
-	if r.Sessions > 0 {
-		s.Listed, s.Held = r.Listed, r.Held
-	}
-	s.Fetched += r.Fetched
-	s.Sealed += r.Sealed
-	s.Deleted += r.Deleted
+// hostPaused is what they are told who ask for a mailbox of a host that pauses.
+func hostPaused(key string, left time.Duration) error {
+	return failed(OutcomeTemp, mail.WithHint(
+		mail.Errorf(mail.Temporary, "the host %s is left alone for another %s, after failures of several mailboxes", key, left.Round(time.Second)),
+		"see what the other mailboxes of the host report; it may be down, or refuse this address"))
 }

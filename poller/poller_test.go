@@ -41,7 +41,7 @@ func newPark(t *testing.T, mailboxes, hosts int) *park {
 		p.srv.Mailboxes[user] = &pop3test.Mailbox{Password: secret}
 		p.o.Mailboxes = append(p.o.Mailboxes, Mailbox{
 			Name: user + "@example.org", Host: fmt.Sprintf("pop%d.example.org:110", i%hosts), User: user,
-			Security: pop3.Plain, DialContext: p.dial, Password: func(context.Context) (string, error) { return secret, nil },
+			Security: pop3.Plain, DialContext: p.dial, Jitter: 0.1, Password: func(context.Context) (string, error) { return secret, nil },
 		})
 	}
 	p.o.Archive, p.o.Leaser, p.o.Store = p.arc, &leases{t: t}, new(store)

@@ -80,8 +80,11 @@ const mostProbed = 100_000
 // Probe looks at a mailbox as a session would, under its lease, and changes
 // nothing: it connects, logs in, lists, asks the archive what it has, and QUITs.
 // It retrieves no message and marks none, so that QUIT deletes nothing even
-// where the server consumes what was retrieved. The mailbox's state is read and
-// not written.
+// where the server consumes what was retrieved. Of the mailbox's state nothing is
+// written but what follows.
+//
+// A login counts like that of a session: for the credentials breaker, which may
+// refuse it, and for LOGIN-DELAY.
 //
 // The error is that of Probe.Err. mail.InUse says that a session is going on.
 func (d *Drainer) Probe(ctx context.Context, m Mailbox) (Probe, error) {
@@ -103,11 +106,23 @@ func (d *Drainer) probeLeased(ctx context.Context, m Mailbox, p *Probe) error {
 	defer d.release(ctx, m, lease)
 	ctx, end := d.extend(ctx, lease)
 	defer end()
-	counting := *d
-	counting.Archive = countingArchive{d.Archive, &p.sealed}
+	k := d.load(ctx, m.Name)
+	if left := remaining(k.state.Visit.Login, k.state.Visit.Delay, d.wall()); left > 0 {
+		return gateError(WaitLoginDelay, left, &m)
+	}
+	attempt, err := d.admitSecret(ctx, &m, k)
+	if err != nil {
+		return err
+	}
+	counting := &Drainer{
+		Archive: countingArchive{d.Archive, &p.sealed}, Leaser: d.Leaser, Store: d.Store, Logger: d.Logger,
+		Worker: d.Worker, Grace: d.Grace, clock: d.clock,
+	}
 	s := counting.newSession(m, d.load(ctx, m.Name).state, lease, ctx.Done())
-	s.probed = p
-	if err := s.connect(ctx); err != nil {
+	s.probed, s.attempt = p, attempt
+	err = s.connect(ctx)
+	d.countLogin(ctx, k, s, err)
+	if err != nil {
 		return err
 	}
 	defer s.tx.Close()
@@ -117,6 +132,20 @@ func (d *Drainer) probeLeased(ctx context.Context, m Mailbox, p *Probe) error {
 	}
 	p.Quit, err = s.tx.Quit(ctx)
 	return err
+}
+
+// countLogin stores what a login means for the next one, where it means anything.
+func (d *Drainer) countLogin(ctx context.Context, k *keeper, s *session, err error) {
+	switch {
+	case err != nil:
+		s.attempt.settle(err)
+	case s.loginDelay > 0:
+		k.state.Visit.Login, k.state.Visit.Delay = s.entered, s.loginDelay
+	default:
+		return
+	}
+	k.save(ctx)
+	d.recall.keep(k)
 }
 
 // probe asks for sizes and names, and what a drain would make of them.

@@ -8,10 +8,12 @@ import (
 )
 
 // Reset makes the next session of a mailbox begin as if nothing had gone wrong:
-// the breaker on the blast radius closes, what was left alone for a fault of its
-// own is tried at once, and the session has its full reach again. What was learnt
+// both breakers close, what was left alone for a fault of its own is tried at
+// once, and the session has its full reach again. What was learnt
 // of the server, what it was asked to delete, what the last listing had and the
 // reports not yet delivered stay. Nothing that is reset ever allowed a deletion.
+//
+// What the server wants, LOGIN-DELAY and the daily limit, still counts.
 //
 // A mailbox without a state needs no reset. The error is the Store's; mail.InUse
 // says that a session has saved its own state meanwhile, so that another Reset is
@@ -35,8 +37,35 @@ func Reset(ctx context.Context, s Store, mailbox string) error {
 	return nil
 }
 
+// Reset is the function Reset for a mailbox of this Poller, which is due then.
+// Other processes notice when they look at the mailbox next, within its interval.
+func (p *Poller) Reset(ctx context.Context, mailbox string) error {
+	a := p.byName[mailbox]
+	if a == nil {
+		return mail.Errorf(mail.NotFound, "no mailbox is named %q", mailbox)
+	}
+	if err := Reset(ctx, p.o.Store, mailbox); err != nil {
+		return err
+	}
+	p.drainer.recall.forget(mailbox)
+	p.mu.Lock()
+	active := p.active
+	p.mu.Unlock()
+	if active == nil {
+		return nil
+	}
+	select {
+	case p.kicks <- a:
+	case <-active:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// reset forgets what keeps the mailbox, or messages of it, from being tried.
 func (st *state) reset() {
-	st.Blast = blast{}
+	st.Blast, st.Access = blast{}, access{}
+	st.Visit.Rest, st.Visit.Why, st.Visit.Failures = 0, "", 0
 	st.Stuck, st.Bad, st.Window, st.Messages, st.Breaks, st.Calm, st.Probe = 0, 0, 0, 0, 0, 0, false
 	for i := range st.Rows {
 		r := &st.Rows[i]

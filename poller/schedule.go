@@ -1,34 +1,45 @@
 package poller
 
 import (
-	"container/heap"
 	"context"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/mailkeep/mailkeep/mail"
 )
 
 // An account is one mailbox of the schedule. Its fields belong to the schedule
-// that is active; while it runs, its breaker belongs to the worker. Status is
-// guarded by Poller.mu.
+// that is active; its pace is shared with the session. Status is guarded by
+// Poller.mu.
 type account struct {
-	mailbox  Mailbox
-	host     *host
-	breaker  breaker
-	due      time.Time
-	index    int // in the heap; -1 outside
-	waiting  bool
-	running  bool
-	failures int
-	moving   bool // the last drain ended well and left more to do
+	mailbox Mailbox
+	host    *host
+	due     time.Time
+	tag     int64 // see fair.go
+	index   int   // in the pile that holds it; -1 outside
+	waiting bool
+	running bool
+	moving  bool // the last drain ended well and left more to do
+	rare    bool // the server wants much time between logins: sessions are not cut short
+	seen    bool // this process has held or spared a session
+
+	started time.Time
+	pace    *pace // of the session that runs
 
 	asked  []*ticket // to be drained from the start
 	served []*ticket // of the drain that runs, or that goes on
 
 	status MailboxStatus
 }
+
+// before implements member: by share while it waits for a place, else by time.
+func (e *account) before(o *account) bool {
+	if e.waiting && o.waiting && e.tag != o.tag {
+		return e.tag < o.tag
+	}
+	return e.due.Before(o.due)
+}
+
+func (e *account) place() *int { return &e.index }
 
 // A ticket asks for one mailbox to be drained until it is empty or cannot go on.
 type ticket struct {
@@ -63,23 +74,32 @@ func (t *ticket) add(r Result) {
 // workers hand their results over by a channel with room for all of them.
 type schedule struct {
 	p       *Poller
-	due     dueHeap
-	ring    []*host // hosts with mailboxes that wait, next one first
-	running int
+	due     pile[*account]
+	ready   pile[*host]        // with mailboxes that wait and may start
+	resting pile[*host]        // with mailboxes that wait for a time
+	crowded map[*host]struct{} // with mailboxes that wait for the end of a session
+	clock   int64              // the tag of the mailbox started last
+	running map[*account]struct{}
 	done    chan ended
 	workers sync.WaitGroup
 	open    int // tickets not settled
+
+	wall, tick time.Time // the clock on the wall and the monotonic one, when they were last compared
 }
 
 // ended is what a worker hands over.
 type ended struct {
 	mailbox *account
 	result  Result
-	dialed  bool
+	paused  time.Duration // by the board of the host
+	probing bool
 }
 
 func (p *Poller) newSchedule() *schedule {
-	return &schedule{p: p, done: make(chan ended, p.o.MaxSessions)}
+	return &schedule{
+		p: p, crowded: make(map[*host]struct{}), running: make(map[*account]struct{}),
+		done: make(chan ended, p.o.MaxSessions),
+	}
 }
 
 // loop runs until ctx is done or, if once is set, no ticket is open. It returns
@@ -90,13 +110,20 @@ func (sch *schedule) loop(ctx context.Context, once bool) {
 	defer timer.Stop()
 	for !once || sch.open > 0 {
 		now := time.Now()
+		sch.watchClock(now)
 		sch.wake(now)
-		timer.Reset(time.Until(sch.dispatch(ctx, now)))
+		again := sch.dispatch(ctx, now)
+		if once && sch.open == 0 {
+			return // a host turned the last ones away
+		}
+		timer.Reset(time.Until(again))
 		select {
 		case e := <-sch.done:
 			sch.finish(ctx, e)
 		case t := <-sch.p.tickets:
 			sch.admit(t)
+		case a := <-sch.p.kicks:
+			sch.kick(a)
 		case <-timer.C:
 		case <-ctx.Done():
 			return
@@ -110,9 +137,17 @@ func (sch *schedule) stop(ctx context.Context) {
 	for len(sch.done) > 0 {
 		sch.finish(ctx, <-sch.done)
 	}
+	for _, pile := range []*pile[*host]{&sch.ready, &sch.resting} {
+		pile.clear()
+	}
+	for _, h := range sch.p.hosts {
+		h.queue.clear()
+		h.where = nowhere
+		sch.p.setHost(h)
+	}
+	sch.due.clear()
 	for _, e := range sch.p.accounts {
-		e.waiting, e.index = false, -1
-		e.host.queue, e.host.inRing = nil, false
+		e.waiting = false
 		for _, t := range slices.Concat(e.asked, e.served) {
 			if t.result.Outcome == OutcomeOK || t.result.Outcome == "" {
 				t.result.Mailbox, t.result.Outcome = e.mailbox.Name, OutcomeStopped
@@ -125,90 +160,175 @@ func (sch *schedule) stop(ctx context.Context) {
 }
 
 // plan sets when e is due; it is neither waiting nor running.
-func (sch *schedule) plan(e *account, due time.Time) {
+func (sch *schedule) plan(e *account, due time.Time, why Wait) {
 	e.due = due
-	if e.index >= 0 {
-		heap.Fix(&sch.due, e.index)
-	} else {
-		heap.Push(&sch.due, e)
-	}
-	sch.p.setDue(e)
+	sch.due.put(e)
+	sch.p.setDue(e, why)
 }
 
 // admit takes a ticket: its mailbox is due now, or again if it is running.
 func (sch *schedule) admit(t *ticket) {
 	sch.open++
-	e := t.of
-	e.asked = append(e.asked, t)
+	t.of.asked = append(t.of.asked, t)
+	sch.kick(t.of)
+}
+
+// kick makes e due now, unless it waits or runs.
+func (sch *schedule) kick(e *account) {
 	if !e.waiting && !e.running {
-		sch.plan(e, time.Now())
+		sch.plan(e, time.Now(), WaitSchedule)
 	}
 }
 
-// wake moves what is due to the queues of the hosts.
-func (sch *schedule) wake(now time.Time) {
-	for len(sch.due) > 0 && !sch.due[0].due.After(now) {
-		e := heap.Pop(&sch.due).(*account)
-		e.waiting = true
-		e.host.queue = append(e.host.queue, e)
-		if !e.host.inRing {
-			e.host.inRing = true
-			sch.ring = append(sch.ring, e.host)
+// mostDrift is how far the clock on the wall may move against the monotonic one
+// before the timetables are read anew.
+const mostDrift = time.Minute
+
+// watchClock notices that the clock on the wall was set. Only timetables go by
+// it: what rests for an interval or after a failure is counted by the other.
+func (sch *schedule) watchClock(now time.Time) {
+	wall := sch.p.drainer.wall()
+	drift := wall.Sub(sch.wall) - now.Sub(sch.tick)
+	first := sch.tick.IsZero()
+	sch.wall, sch.tick = wall, now
+	if first || drift.Abs() < mostDrift {
+		return
+	}
+	for _, e := range sch.p.accounts {
+		if e.mailbox.Timetable != nil && !e.waiting && !e.running && e.status.Waits == WaitSchedule {
+			sch.plan(e, now.Add(e.mailbox.nextRest(wall)), WaitSchedule)
 		}
 	}
+}
+
+// wake moves what is due to the queues of the hosts, and hosts that have rested
+// to those that may start.
+func (sch *schedule) wake(now time.Time) {
+	for !sch.due.empty() && !sch.due.top().due.After(now) {
+		e := sch.due.pop()
+		e.waiting = true
+		e.tag = max(e.tag, sch.clock)
+		e.host.queue.put(e)
+		sch.offer(e.host)
+		sch.p.setHost(e.host)
+	}
+	for !sch.resting.empty() && !sch.resting.top().again.After(now) {
+		h := sch.resting.pop()
+		h.where = nowhere
+		sch.offer(h)
+	}
+}
+
+// offer puts a host where its first mailbox is found, unless it rests.
+func (sch *schedule) offer(h *host) {
+	if h.where == resting || h.queue.empty() {
+		return
+	}
+	h.where = ready
+	delete(sch.crowded, h)
+	sch.ready.put(h)
 }
 
 // longSleep is how long the loop sleeps with nothing to wait for.
 const longSleep = time.Hour
 
-// dispatch starts what the limits allow, one mailbox of each host in turn, and
+// dispatch starts what the limits allow, those that have had the least first, and
 // returns when to look again.
 func (sch *schedule) dispatch(ctx context.Context, now time.Time) time.Time {
-	again := now.Add(longSleep)
-	if len(sch.due) > 0 && sch.due[0].due.Before(again) {
-		again = sch.due[0].due
-	}
-	for idle := 0; idle < len(sch.ring) && sch.running < sch.p.o.MaxSessions; idle++ {
-		h := sch.ring[0]
-		sch.ring = sch.ring[1:]
+	for !sch.ready.empty() && len(sch.running) < sch.p.o.MaxSessions {
+		h := sch.ready.pop()
+		h.where = nowhere
 		e, at := h.next(now)
-		if h.inRing = len(h.queue) > 0; h.inRing {
-			sch.ring = append(sch.ring, h)
-		}
-		if e != nil {
+		switch {
+		case e != nil:
 			sch.start(ctx, e, now)
-			idle = -1
-		} else if !at.IsZero() && at.Before(again) {
-			again = at
+			sch.offer(h)
+		case at.IsZero():
+			sch.crowded[h] = struct{}{}
+		default:
+			h.where, h.again = resting, at
+			sch.resting.put(h)
+			if at.Equal(h.paused) {
+				sch.turnAway(h, now)
+			}
 		}
 	}
-	return again
+	sch.clear(now)
+	return sch.again(now)
+}
+
+// turnAway answers those who asked for mailboxes of a host that pauses. The
+// mailboxes wait on.
+func (sch *schedule) turnAway(h *host, now time.Time) {
+	for _, e := range h.queue.h {
+		for _, t := range slices.Concat(e.asked, e.served) {
+			t.result.Mailbox, t.result.Outcome = e.mailbox.Name, OutcomeTemp
+			t.result.Err = hostPaused(h.key, h.paused.Sub(now))
+			t.settle()
+			sch.open--
+		}
+		e.asked, e.served = nil, nil
+	}
+}
+
+// again returns when to look again.
+func (sch *schedule) again(now time.Time) time.Time {
+	at := now.Add(longSleep)
+	if len(sch.crowded) > 0 || !sch.ready.empty() {
+		at = now.Add(yieldTick) // places are wanted
+	}
+	if !sch.due.empty() && sch.due.top().due.Before(at) {
+		at = sch.due.top().due
+	}
+	if !sch.resting.empty() && sch.resting.top().again.Before(at) {
+		at = sch.resting.top().again
+	}
+	return at
+}
+
+// clear asks the sessions that have cost the most to end, where their places are
+// wanted: one of each host that has none free, and one of all if there is none at
+// all.
+func (sch *schedule) clear(now time.Time) {
+	ask := func(of *host) {
+		if e := hog(sch.running, of, now); e != nil {
+			e.pace.yield.Store(true)
+		}
+	}
+	for h := range sch.crowded {
+		ask(h)
+	}
+	if !sch.ready.empty() {
+		ask(nil)
+	}
 }
 
 // start gives e a worker.
 func (sch *schedule) start(ctx context.Context, e *account, now time.Time) {
-	e.waiting, e.running = false, true
+	e.waiting, e.running, e.started, e.pace = false, true, now, new(pace)
 	e.served = append(e.served, e.asked...)
 	e.asked = nil
-	sch.running++
+	sch.clock = max(sch.clock, e.tag)
+	sch.running[e] = struct{}{}
 	sch.p.setStarted(e, now)
-	sch.workers.Go(func() {
-		result, dialed := sch.p.poll(ctx, e)
-		sch.done <- ended{e, result, dialed}
-	})
+	sch.p.setHost(e.host)
+	o := occasion{asked: len(e.served) > 0 || e.moving, first: !e.seen, pace: e.pace}
+	sch.workers.Go(func() { sch.done <- sch.p.poll(ctx, e, o) })
 }
 
 // finish takes a result: the mailbox is planned anew, and those who asked for it
 // are answered once it has nothing more to do.
 func (sch *schedule) finish(ctx context.Context, r ended) {
-	e, now := r.mailbox, time.Now()
-	e.running = false
-	sch.running--
-	e.host.ended(r.result, r.dialed, now)
-	wait := e.conclude(r.result, r.dialed)
-	goesOn := (e.moving || wait == ownLock) && ctx.Err() == nil
+	e, res, now := r.mailbox, r.result, time.Now()
+	delete(sch.running, e)
+	e.running, e.seen = false, true
+	e.tag += cost(res.Octets, now.Sub(e.started))
+	e.host.ended(r, now)
+	e.moving = res.Err == nil && res.More
+	e.rare = res.visit.Delay >= time.Minute
+	goesOn := (e.moving || res.soon()) && ctx.Err() == nil
 	for _, t := range e.served {
-		t.add(r.result)
+		t.add(res)
 		if !goesOn {
 			t.settle()
 			sch.open--
@@ -217,73 +337,21 @@ func (sch *schedule) finish(ctx context.Context, r ended) {
 	if !goesOn {
 		e.served = nil
 	}
-	sch.p.setEnded(e, r.result, now)
+	sch.p.setEnded(e, res)
+	rest, why := res.Rest, res.Waits
 	if len(e.asked) > 0 {
-		wait = 0
+		rest, why = 0, WaitSchedule
 	}
-	sch.plan(e, now.Add(wait))
+	sch.plan(e, now.Add(rest), why)
+	sch.offer(e.host)
+	sch.p.setHost(e.host)
 }
 
-// conclude returns how long the mailbox rests after a drain.
-func (e *account) conclude(r Result, dialed bool) time.Duration {
-	switch {
-	case r.Err == nil:
-		e.failures = 0
-	case r.More:
-		e.failures = 1 // it came forward
-	default:
-		e.failures++
-	}
-	moved := e.moving
-	e.moving = r.Err == nil && r.More
-	switch {
-	case e.moving:
-		return max(r.LoginDelay, breath)
-	case moved && r.Outcome == OutcomeBusy:
-		return ownLock
-	case r.Err == nil:
-		return max(jittered(e.mailbox.Interval), r.LoginDelay)
-	case !dialed, r.Outcome == OutcomeCredentials && e.failures == 1:
-		// To look for another password, or for one that could not be read, costs
-		// nobody anything.
-		return jittered(e.mailbox.Interval)
-	}
-	return max(backoff(r.Outcome, e.failures), r.LoginDelay)
-}
+// mostPatience is how long who asked for a drain is kept waiting for LOGIN-DELAY.
+const mostPatience = 15 * time.Minute
 
-// ownLock is the wait for a server that still holds the lock of the session
-// before.
-const ownLock = 3 * time.Second
-
-// errBlocked stands for the sessions that an open breaker spares.
-var errBlocked = failed(OutcomeCredentials, mail.WithHint(
-	mail.Errorf(mail.Denied, "the password was refused three times and is not tried again"),
-	"set the right password for the mailbox; it is used as soon as it changes"))
-
-// A dueHeap orders mailboxes by when they are due.
-type dueHeap []*account
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-// Push implements heap.Interface.
-func (h *dueHeap) Push(x any) {
-	e := x.(*account)
-	e.index = len(*h)
-	*h = append(*h, e)
-}
-
-// Pop implements heap.Interface.
-func (h *dueHeap) Pop() any {
-	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	e.index = -1
-	return e
+// soon reports whether a drain that was asked for goes on after a rest, although
+// it has not ended well: the server wants a moment.
+func (r *Result) soon() bool {
+	return r.Rest == ownLock && r.Outcome == OutcomeBusy || r.spared && r.Waits == WaitLoginDelay && r.Rest <= mostPatience
 }

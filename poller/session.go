@@ -52,6 +52,11 @@ type session struct {
 	// trouble is why the session fetches no more although the connection is
 	// sound: what is sealed may still be deleted.
 	trouble error
+
+	attempt    *attempt
+	pace       *pace         // nil where no schedule listens
+	entered    time.Time     // by the clock on the wall, when the login was accepted
+	loginDelay time.Duration // as announced; 0 if not
 }
 
 // newSession prepares a session under the lease.
@@ -90,6 +95,7 @@ func (s *session) enter(p Phase) {
 
 // progress tells the observer where the session is.
 func (s *session) progress() {
+	s.pace.moved(s.octets)
 	if s.d.Observer == nil {
 		return
 	}
@@ -155,7 +161,10 @@ func (s *session) connect(ctx context.Context) error {
 	s.tx = tx
 	s.st.Sessions++
 	s.seeClock()
+	s.entered = s.d.wall()
+	s.attempt.proven(ctx)
 	caps := tx.Capabilities()
+	s.loginDelay = caps.LoginDelay
 	s.consuming = s.m.RetrConsuming || caps.Known && caps.Expire == 0
 	s.setBudget(caps)
 	return nil
@@ -171,6 +180,7 @@ func (s *session) login(ctx context.Context, as pop3.Identity) (*pop3.Transactio
 	}
 	s.report.TLS, s.certExpiry = auth.TLSState(), auth.PeerCertificateExpiry()
 	s.probed.saw(auth)
+	s.loginDelay = auth.Capabilities().LoginDelay
 	return auth.Login(ctx, as)
 }
 
@@ -181,6 +191,7 @@ func (s *session) setBudget(caps pop3.Capabilities) {
 	if caps.LoginDelay >= time.Minute {
 		s.budget, s.octetBudget = min(4*s.budget, MaxBatchMessages), 4*s.octetBudget
 	}
+	s.octetBudget = s.st.Visit.budget(s.m.DailyLimit, s.octetBudget, s.d.wall())
 	if s.st.Messages > 0 {
 		s.budget = min(s.budget, s.st.Messages)
 	}

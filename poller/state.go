@@ -55,8 +55,10 @@ type state struct {
 	Listed listed `json:"listed,omitzero"`
 	Epoch  int    `json:"epoch,omitempty"`
 
-	Clock clock `json:"clock,omitzero"`
-	Blast blast `json:"blast,omitzero"`
+	Clock  clock  `json:"clock,omitzero"`
+	Blast  blast  `json:"blast,omitzero"`
+	Visit  visit  `json:"visit,omitzero"`
+	Access access `json:"access,omitzero"`
 
 	// Told is the last report that the ledger has, as far as quiet sessions are
 	// compared with it.
@@ -207,6 +209,8 @@ func (st *state) repair() {
 	st.Asked.Keys = st.Asked.Keys[:min(len(st.Asked.Keys), 8*MaxBatchMessages)]
 	st.Blast.Keys = st.Blast.Keys[:min(len(st.Blast.Keys), 8*MaxBatchMessages)]
 	st.Asked.Unnamed = max(0, st.Asked.Unnamed)
+	st.Visit.repair()
+	st.Access.repair()
 	st.Rows = st.Rows[:min(len(st.Rows), maxRows)]
 	st.Reports = st.Reports[:min(len(st.Reports), maxReports)]
 	for i := range st.Rows {

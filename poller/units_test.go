@@ -213,37 +213,6 @@ func TestBackoffRanges(t *testing.T) {
 			}
 		}
 	}
-	for range 100 {
-		if d := jittered(time.Hour); d < 54*time.Minute || d > 66*time.Minute {
-			t.Errorf("jittered hour: %s", d)
-		}
-	}
-}
-
-func TestBreaker(t *testing.T) {
-	b := breaker{key: []byte("k")}
-	refusedOnce := Result{Outcome: OutcomeCredentials}
-	ended := Result{Outcome: OutcomeTemp, Err: &pop3.Error{Op: "PASS", Class: pop3.Temp, Err: io.EOF}}
-	try := func(password string, r Result) bool {
-		if !b.admit(password) {
-			return false
-		}
-		b.record(r)
-		return true
-	}
-	for i := range 10 {
-		expect(t, "vague ends alone", try("a", ended), true)
-		_ = i
-	}
-	expect(t, "2nd", try("a", refusedOnce), true)
-	expect(t, "3rd", try("a", refusedOnce), true)
-	expect(t, "open", try("a", refusedOnce), false)
-	expect(t, "another password", try("b", refusedOnce), true)
-	expect(t, "success", try("b", Result{Sessions: 1}), true)
-	for range 3 {
-		expect(t, "again", try("b", refusedOnce), true)
-	}
-	expect(t, "open", try("b", refusedOnce), false)
 }
 
 func TestOutcomes(t *testing.T) {

@@ -61,10 +61,13 @@ func pollerMailbox(r configs.ResolvedMailbox, t *tls.Config) poller.Mailbox {
 	m := poller.Mailbox{
 		Name: r.Name, Host: r.Address, User: r.User, TLS: t,
 		Password: func(context.Context) (string, error) { return r.Password.Reveal() },
-		Interval: r.Interval, HostKey: r.HostKey,
+		Interval: r.Interval, Jitter: r.Jitter, DailyLimit: r.DailyLimit, HostKey: r.HostKey,
 		Window: r.Window, BatchMessages: r.BatchMessages, BatchOctets: r.BatchSize, BatchTime: r.BatchTime, MaxMessage: r.MaxMessage,
 		LFOnly: r.LFOnly, NoPipelining: r.NoPipelining, RetrConsuming: r.RetrConsuming,
 		DeleteAge: r.DeleteAge, MaxDoubt: r.MaxDoubt, MaxDoubtPercent: r.MaxDoubtPercent,
+	}
+	if r.Timetable != nil { // a nil pointer in an interface is not nil
+		m.Timetable = r.Timetable
 	}
 	switch r.Security {
 	case configs.SecuritySTLS:
