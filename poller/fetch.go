@@ -24,8 +24,8 @@ const archiveWait = time.Minute
 // these messages, is the trouble: download quotas look like that.
 const maxRefusals = 5
 
-// fetch retrieves what the plan has, in chunks: the window grows from one to the
-// next, and budgets are best kept between them, where nothing is outstanding.
+// fetch retrieves what the plan has, in chunks: budgets are best kept between
+// them, where nothing is outstanding.
 // An error means that the connection is closed. receiving is the context of the
 // receipts.
 func (s *session) fetch(ctx, receiving context.Context) error {
@@ -45,7 +45,7 @@ func (s *session) fetch(ctx, receiving context.Context) error {
 			return err
 		}
 		todo = todo[n:]
-		s.window = min(s.window+firstWindow, s.mostWindow)
+		s.widen()
 	}
 	s.plan.left += len(todo)
 	return nil
@@ -58,7 +58,16 @@ func (s *session) chunk() int {
 	if s.consuming {
 		return s.window
 	}
-	return 8 * s.window
+	return 32 * s.mostWindow
+}
+
+// widen lets the window grow after a chunk, where it has not grown in it.
+func (s *session) widen() {
+	if s.consuming {
+		s.window = min(2*s.window, s.mostWindow)
+		return
+	}
+	s.window = max(s.window, s.tx.Window())
 }
 
 // mayFetch reports whether time and the archive allow another message.
@@ -73,7 +82,10 @@ func (s *session) retrieve(ctx, receiving context.Context, chunk []*message) err
 		wants[i] = pop3.Want{Number: m.number, Size: m.size}
 		m.sent = true
 	}
-	window := pop3.Window{Count: s.window, Octets: s.m.WindowOctets, MaxMessage: s.m.MaxMessage}
+	window := pop3.Window{Count: s.window, Most: s.mostWindow, Octets: s.m.WindowOctets, MaxMessage: s.m.MaxMessage}
+	if s.consuming {
+		window.Most = window.Count
+	}
 	err := s.tx.Retrieve(ctx, wants, window,
 		func(n int) (io.Writer, error) { return s.sink(receiving, n) },
 		func(r pop3.Retrieved) error { return s.received(ctx, receiving, r) })

@@ -211,8 +211,8 @@ func (s *session) setBudget(caps pop3.Capabilities) {
 // the archive seals again.
 const probeMessages = 16
 
-// firstWindow is how many RETRs are outstanding in a mailbox's first session,
-// and by how many the window grows.
+// firstWindow is how many RETRs are outstanding at first in a mailbox's first
+// session.
 const firstWindow = 8
 
 // work drains what one session may. It returns nil after an orderly end; after
@@ -231,7 +231,7 @@ func (s *session) work(early, ctx context.Context) error {
 		return err
 	}
 	receiving, cancel := context.WithCancel(ctx)
-	s.pending = newReceipts(s.budget)
+	s.pending = newReceipts(len(s.plan.fetch))
 	broken := s.fetch(ctx, receiving)
 	if err := s.collect(ctx, broken != nil); broken == nil {
 		broken = err

@@ -6,6 +6,11 @@ import (
 	"strconv"
 )
 
+// deleteWindow is how many DELEs are sent ahead: some 11 KiB of them. A sender of
+// their own and answers that are read all the while keep either side from waiting
+// for the other.
+const deleteWindow = 1000
+
 // Delete marks messages as deleted; nothing is deleted before Quit. The first
 // result has an entry for each warrant: nil if the message is marked, else why
 // it is not. The second is an error of the session, which then has ended, and
@@ -60,7 +65,7 @@ func (t *Transaction) use(ws []Warrant) error {
 func (t *Transaction) sendDeletes(out *sender, ws []Warrant, sent, answered int) (int, error) {
 	window := 1
 	if t.c.pipelining() {
-		window = maxOutstanding
+		window = deleteWindow
 	}
 	if sent == answered {
 		if err := t.c.quiet("DELE"); err != nil {

@@ -18,7 +18,10 @@ type Want struct {
 
 // A Window bounds what is outstanding.
 type Window struct {
-	Count      int   // RETRs sent and not answered; from 1 to 200
+	Count int // RETRs sent and not answered; from 1 to 200
+	// Most is what Count may grow to: it doubles with each window that was
+	// answered in good order. 0, and less than Count, is no growth.
+	Most       int
 	Octets     int64 // LIST octets of them; one message may always be outstanding
 	MaxMessage int64 // octets of one message; 0 for no limit
 }
@@ -73,16 +76,24 @@ func (t *Transaction) Retrieve(ctx context.Context, wants []Want, window Window,
 	}
 	defer end(&err)
 	window.Count = min(max(window.Count, 1), maxOutstanding)
+	window.Most = min(max(window.Count, window.Most), maxOutstanding)
 	if !t.c.pipelining() {
-		window.Count = 1
+		window.Count, window.Most = 1, 1
 	}
 	if err := t.c.quiet("RETR"); err != nil {
 		return err
 	}
 	r := retrieval{t: t, c: t.c, wants: wants, window: window, sink: sink, got: got, out: startSender(t.c.wire)}
-	defer r.out.stop()
+	defer func() {
+		r.out.stop()
+		t.window = r.window.Count
+	}()
 	return r.run()
 }
+
+// Window returns the count to which the window of the last Retrieve had grown at
+// its end; 0 before the first.
+func (t *Transaction) Window() int { return t.window }
 
 // A retrieval is one run of Retrieve.
 type retrieval struct {
@@ -95,6 +106,7 @@ type retrieval struct {
 	out    *sender
 
 	sent, answered int
+	grown          int        // answered since the window grew
 	octets         int64      // LIST octets outstanding
 	noop           bool       // the NOOP behind the last RETR is sent
 	last           *Retrieved // received and not yet confirmed
@@ -138,7 +150,7 @@ func (r *retrieval) fill() error {
 			return r.broken(err)
 		}
 	}
-	if outstanding > r.window.Count-max(1, r.window.Count/4) {
+	if outstanding > r.window.Count-max(1, r.window.Count/8) {
 		return nil
 	}
 	var batch []byte
@@ -187,7 +199,15 @@ func (r *retrieval) finish() error {
 func (r *retrieval) confirm() {
 	if m := r.last; m != nil {
 		r.last = nil
+		r.grow()
 		r.deliver(*m)
+	}
+}
+
+// grow widens the window after each one that was answered in good order.
+func (r *retrieval) grow() {
+	if r.grown++; r.grown >= r.window.Count {
+		r.window.Count, r.grown = min(2*r.window.Count, r.window.Most), 0
 	}
 }
 

@@ -41,6 +41,7 @@ type Transaction struct {
 	c *conn
 
 	most   int          // rows that a listing may have; 0 before STAT
+	window int          // of the last Retrieve, at its end
 	form   string       // of the answers to RETR; "" before the first
 	issued map[int]bool // numbers with a warrant that was not used yet
 }

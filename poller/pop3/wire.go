@@ -88,8 +88,8 @@ func startSender(w *wire) *sender {
 	return s
 }
 
-// send queues whole command lines. It never blocks: no more than
-// maxOutstanding commands and one NOOP are ever unanswered.
+// send queues whole command lines. It never blocks: no more than maxOutstanding
+// RETRs and one NOOP are ever unanswered, and DELEs come many at a time.
 func (s *sender) send(lines []byte) { s.lines <- lines }
 
 // stop waits for the goroutine. It is called when all commands are answered or
