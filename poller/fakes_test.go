@@ -306,6 +306,9 @@ type store struct {
 	data map[string][]byte
 	rev  map[string]uint64
 	fail error
+	// most, if not 0, is the number of saves behind which all fail, as those of a
+	// worker do that died.
+	most, saves int
 }
 
 func (s *store) Load(_ context.Context, mailbox string) ([]byte, uint64, error) {
@@ -317,6 +320,9 @@ func (s *store) Load(_ context.Context, mailbox string) ([]byte, uint64, error) 
 func (s *store) Save(_ context.Context, mailbox string, data []byte, rev uint64) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.saves++; s.most > 0 && s.saves > s.most {
+		return 0, mail.Errorf(mail.Temporary, "nobody is there to save it")
+	}
 	if s.fail != nil {
 		return 0, s.fail
 	}
