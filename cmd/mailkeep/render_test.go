@@ -63,6 +63,9 @@ func report() app.StatusReport {
 			{Name: "sales", Configured: true, LastSession: day1.Add(-3 * time.Hour), LastSuccess: day1.Add(-72 * time.Hour), Outcome: "credentials", Error: "refused " + evil, Failures: 3, Held: 1, NextDue: day1,
 				Problem: "no success for 3d " + evil, Hint: "set the right password " + evil},
 			{Name: "old", Messages: 1, Octets: 100},
+			{Name: "busy", Configured: true, Running: true, Error: "passes by itself " + evil, Outcome: "temp", Failures: 1},
+			{Name: "locked", Configured: true, CredentialsOpen: true, Problem: "refused", NextDue: day1},
+			{Name: "down", Configured: true, HostPaused: day1.Add(5 * time.Minute), NextDue: day1},
 		},
 		Partitions: []app.PartitionStatus{{Records: 12400, Segments: 17, Octets: 5e8, Catalog: 12400, Index: 11000, Problem: "disk full"}},
 		Queue:      &app.QueueStatus{Messages: 1, Octets: 2000}}

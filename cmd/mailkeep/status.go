@@ -20,10 +20,13 @@ func (p *program) status() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "tell the state of mailboxes, archive and index",
-		Long: `Status tells for each mailbox what the archive holds and how its last session
-ended, and for each partition how far catalog and index have followed the ledger.`,
+		Long: `Status tells for each mailbox what the archive holds, how its last session ended
+and when it is polled next; and for each partition how far catalog and index have
+followed the ledger. A mailbox that needs somebody is named below the table, with
+what to do: one that was not drained for long, that a breaker stops, whose mail
+stays on the server or went before it was sealed.`,
 		Example: `  mailkeep status
-  mailkeep status --json | jq '.mailboxes[] | select(.failures > 0)'`,
+  mailkeep status --json | jq '.mailboxes[] | select(.problem)'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withClient(cmd, func(ctx context.Context, _ *configs.Config, cl client) error {
@@ -73,11 +76,23 @@ func renderMailboxes(w io.Writer, r app.StatusReport) error {
 		return err
 	}
 	for _, m := range r.Mailboxes {
-		if m.Error != "" {
-			printLine(w, m.Name+": "+m.Error+"; last success "+ago(r.Time, m.LastSuccess))
-		}
+		renderProblem(w, r.Time, m)
 	}
 	return nil
+}
+
+// renderProblem prints what is wrong with a mailbox, and what to do. An error
+// that is no problem yet may pass by itself.
+func renderProblem(w io.Writer, now time.Time, m app.MailboxStatus) {
+	switch {
+	case m.Problem != "":
+		printLine(w, "PROBLEM with "+m.Name+": "+m.Problem+"; last success "+ago(now, m.LastSuccess))
+		if m.Hint != "" {
+			printLine(w, "    hint: "+m.Hint)
+		}
+	case m.Error != "":
+		printLine(w, m.Name+": "+m.Error+"; last success "+ago(now, m.LastSuccess))
+	}
 }
 
 // outcome tells how the last session ended, and since how many it goes wrong.
@@ -95,6 +110,12 @@ func next(now time.Time, m app.MailboxStatus) string {
 	switch {
 	case !m.Configured:
 		return "not configured"
+	case m.Running:
+		return "in session"
+	case m.CredentialsOpen:
+		return "when its secret changes"
+	case m.HostPaused.After(now):
+		return "host paused for " + span(m.HostPaused.Sub(now))
 	case m.NextDue.IsZero():
 		return "-"
 	case !m.NextDue.After(now):

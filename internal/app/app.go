@@ -48,6 +48,7 @@ type App struct {
 	bus        *bus.Bus
 	partitions []*partition
 	poller     *poller.Poller // nil without the role
+	seen       *sessionsSeen
 	// opened is set when all of the above is; the doors answer before.
 	opened atomic.Bool
 }
@@ -79,7 +80,7 @@ func newApp(c *configs.Config, roles []Role, console Console) (*App, error) {
 	}
 	return &App{
 		cfg: c, roles: roles, console: console, worker: workerName(), log: log, life: newLifecycle(log),
-		metrics: newMetrics(c), health: &telemetry.Health{},
+		seen: newSessionsSeen(), metrics: newMetrics(c), health: &telemetry.Health{},
 	}, nil
 }
 

@@ -6,19 +6,25 @@ import (
 	"log/slog"
 	"slices"
 	"time"
-
-	"github.com/mailkeep/mailkeep/poller"
 )
 
 // A dueMailbox is what a poller tells of a mailbox, in its own process or over
 // the bus.
 type dueMailbox struct {
-	Name     string    `json:"name"`
-	LastEnd  time.Time `json:"last_end,omitzero"`
-	NextDue  time.Time `json:"next_due,omitzero"`
-	Outcome  string    `json:"outcome,omitempty"`
-	Error    string    `json:"error,omitempty"`
-	Failures int       `json:"failures,omitempty"`
+	Name        string         `json:"name"`
+	LastEnd     time.Time      `json:"last_end,omitzero"`
+	LastSuccess time.Time      `json:"last_success,omitzero"`
+	NextDue     time.Time      `json:"next_due,omitzero"`
+	Running     bool           `json:"running,omitempty"`
+	Outcome     string         `json:"outcome,omitempty"`
+	Error       string         `json:"error,omitempty"`
+	Hint        string         `json:"hint,omitempty"`
+	Failures    int            `json:"failures,omitempty"`
+	HeldBy      map[string]int `json:"held_by,omitempty"`
+	Lost        int            `json:"lost,omitempty"`
+	Credentials bool           `json:"credentials,omitempty"` // that breaker is open
+	Blast       string         `json:"blast,omitempty"`       // why that breaker is open
+	HostPaused  time.Time      `json:"host_paused,omitzero"`
 }
 
 const (
@@ -28,10 +34,16 @@ const (
 	askPollers = 500 * time.Millisecond
 )
 
-func dueOf(all []poller.MailboxStatus) []dueMailbox {
+// ownDue is what this process's poller knows.
+func (a *App) ownDue() []dueMailbox {
+	all := a.poller.Status()
 	out := make([]dueMailbox, len(all))
 	for i, m := range all {
-		out[i] = dueMailbox{Name: m.Name, LastEnd: m.LastEnd, NextDue: m.NextDue, Outcome: string(m.Outcome), Error: m.Error, Failures: m.Failures}
+		last := a.seen.of(m.Name)
+		out[i] = dueMailbox{
+			Name: m.Name, LastEnd: m.LastEnd, NextDue: m.NextDue, Running: m.Running, Outcome: string(m.Outcome),
+			Error: m.Error, Hint: m.Hint, Failures: m.Failures, HeldBy: last.held, Lost: last.lost, Credentials: m.Blocked, Blast: last.why,
+		}
 	}
 	return out
 }
@@ -39,7 +51,7 @@ func dueOf(all []poller.MailboxStatus) []dueMailbox {
 // tellDue answers the archive's questions for this process's mailboxes.
 func (a *App) tellDue() [][]byte {
 	var pieces [][]byte
-	for part := range slices.Chunk(dueOf(a.poller.Status()), duePiece) {
+	for part := range slices.Chunk(a.ownDue(), duePiece) {
 		b, err := json.Marshal(part)
 		if err != nil {
 			a.log.Error("cannot tell the mailboxes' state", slog.Any("error", err))
@@ -57,7 +69,7 @@ func (a *App) due(ctx context.Context) (map[string]dueMailbox, error) {
 	known := map[string]dueMailbox{}
 	if a.has(RolePoller) {
 		if a.opened.Load() {
-			for _, m := range dueOf(a.poller.Status()) {
+			for _, m := range a.ownDue() {
 				known[m.Name] = m
 			}
 		}

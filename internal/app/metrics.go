@@ -40,11 +40,15 @@ func (a *App) mailboxStates() []telemetry.MailboxState {
 	resolved := a.cfg.Resolve()
 	states := make([]telemetry.MailboxState, 0, len(resolved))
 	for i, s := range a.poller.Status() {
-		m := resolved[i]
+		m, last := resolved[i], a.seen.of(s.Name)
 		t := telemetry.MailboxState{
-			Name: m.Name, Host: m.HostKey, Delete: m.Delete, Interval: m.Interval,
-			LastSession: s.LastEnd, NextDue: s.NextDue, Failures: s.Failures, Listed: s.Listed,
-			CredentialsOpen: s.Blocked, Waits: s.Outcome == poller.OutcomeArchive,
+			Name: m.Name, Host: m.HostKey, Delete: m.Delete,
+			LastSession: s.LastEnd, NextDue: s.NextDue, OldestUnsealed: last.unsealed, CertExpiry: last.cert,
+			Failures: s.Failures, Listed: s.Listed, Held: last.held,
+			CredentialsOpen: s.Blocked, BlastRadiusOpen: !last.blast.IsZero(), Waits: s.Outcome == poller.OutcomeArchive,
+		}
+		if m.Timetable == nil {
+			t.Interval = m.Interval
 		}
 		states = append(states, t)
 	}

@@ -53,8 +53,14 @@ func (a *App) pollerOptions() (poller.Options, error) {
 		MaxSessions: a.cfg.Poll.MaxSessions, PerHost: a.cfg.Poll.PerHost, LoginsPerMinute: a.cfg.Poll.LoginsPerMinute,
 		StopGrace: time.Duration(a.cfg.Poll.StopGrace), Logger: a.log, Observer: newDrainProgress(a.console), Worker: a.worker,
 		Uptime: machineClock(),
-		Ended:  func(r poller.Result) { a.metrics.Ended(sessionOf(r)) },
+		Ended:  a.sessionEnded,
 	}, nil
+}
+
+// sessionEnded takes note of a drain.
+func (a *App) sessionEnded(r poller.Result) {
+	a.metrics.Ended(sessionOf(r))
+	a.seen.take(r)
 }
 
 func pollerMailbox(r configs.ResolvedMailbox, t *tls.Config) poller.Mailbox {

@@ -132,6 +132,8 @@ func hintOn(o poller.Outcome) string {
 		return "the server wants fewer logins, or a quota is used up: try again later"
 	case poller.OutcomeTemp:
 		return "check host and port, and whether a firewall lets the connection out; else try again later"
+	case poller.OutcomePerm:
+		return "somebody must change what the error names: a certificate, a name, a file or a setting"
 	case poller.OutcomeProtocol:
 		return "check the port, and whether the security setting (tls, stls, plain) is the one of that port"
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mailkeep/mailkeep/configs"
+	"github.com/mailkeep/mailkeep/poller"
 	"github.com/mailkeep/mailkeep/sink/catalog"
 )
 
@@ -30,7 +32,9 @@ func (c *Client) Status(ctx context.Context) (StatusReport, error) {
 	for i, p := range parts {
 		p.catalog = all[i]
 	}
-	return reportStatus(c.cfg, parts)
+	r, err := reportStatus(c.cfg, parts)
+	r.judge(c.cfg)
+	return r, err
 }
 
 // status is the report of a running process.
@@ -48,6 +52,7 @@ func (a *App) status(ctx context.Context) (StatusReport, error) {
 			r.Mailboxes[i].merge(d)
 		}
 	}
+	r.judge(a.cfg)
 	depth, err := a.bus.Depth(ctx)
 	if err == nil {
 		r.Queue = &QueueStatus{Messages: depth.Messages, Octets: depth.Bytes}
@@ -61,11 +66,33 @@ func (a *App) status(ctx context.Context) (StatusReport, error) {
 }
 
 // merge adds what the poller knows and the ledger does not: when the mailbox
-// is due, and failures before login, which leave no event.
+// is due, what keeps it from being polled, and failures before login, which leave
+// no event.
 func (m *MailboxStatus) merge(d dueMailbox) {
-	m.NextDue, m.Failures = d.NextDue, d.Failures
+	m.NextDue, m.Failures, m.Running, m.HostPaused = d.NextDue, d.Failures, d.Running, d.HostPaused
+	m.CredentialsOpen, m.BlastRadius, m.Lost = d.Credentials, cmp.Or(d.Blast, m.BlastRadius), max(m.Lost, d.Lost)
 	if d.LastEnd.After(m.LastSession) {
-		m.LastSession, m.Outcome, m.Error = d.LastEnd, d.Outcome, d.Error
+		m.LastSession, m.Outcome, m.Error, m.ErrorHint = d.LastEnd, d.Outcome, d.Error, d.Hint
+		if d.HeldBy != nil {
+			m.HeldBy = d.HeldBy
+		}
+		if d.Outcome == string(poller.OutcomeOK) { // the ledger learns of quiet ones later
+			m.LastSuccess, m.BlastRadius = d.LastEnd, d.Blast
+		}
+	}
+	if d.LastSuccess.After(m.LastSuccess) {
+		m.LastSuccess = d.LastSuccess
+	}
+}
+
+// judge sets the problems of the mailboxes.
+func (r *StatusReport) judge(c *configs.Config) {
+	want := make(map[string]expectation, len(c.Mailboxes))
+	for _, m := range c.Resolve() {
+		want[m.Name] = expectation{m.Interval, m.Timetable}
+	}
+	for i := range r.Mailboxes {
+		r.Mailboxes[i].judge(r.Time, want[r.Mailboxes[i].Name])
 	}
 }
 
@@ -117,8 +144,28 @@ func mailboxStatus(k *catalog.Catalog, b catalog.MailboxStats) (MailboxStatus, e
 	}
 	s.LastSession, s.Outcome, s.Error = d.Ended, d.Outcome, d.Error
 	s.Listed, s.Sealed, s.Deleted, s.Held = d.Listed, d.Sealed, d.Deleted, d.Held
-	if d.Outcome == "ok" {
-		s.LastSuccess = d.Ended
+	s.HeldBy, s.Lost, s.BlastRadius = heldByFate(d.Fates), lostIn(d), d.Breaker
+	s.LastSuccess, s.Failures, err = lastSuccess(k, b.Mailbox)
+	return s, err
+}
+
+// sessionsBack is how many reports are searched for the last success of a mailbox
+// that fails.
+const sessionsBack = 200
+
+// lastSuccess returns the end of the last session that went well and left a
+// report, and how many reports of failures followed it.
+func lastSuccess(k *catalog.Catalog, mailbox string) (at time.Time, failures int, err error) {
+	for n := 1; ; n = sessionsBack {
+		drains, err := k.Drains(mailbox, n)
+		i := slices.IndexFunc(drains, func(d catalog.SealedDrain) bool { return d.Outcome == string(poller.OutcomeOK) })
+		switch {
+		case err != nil:
+			return time.Time{}, 0, err
+		case i >= 0:
+			return drains[i].Ended, i, nil
+		case n == sessionsBack || len(drains) < n:
+			return time.Time{}, len(drains), nil
+		}
 	}
-	return s, nil
 }

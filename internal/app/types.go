@@ -108,6 +108,8 @@ type MailboxStatus struct {
 	LastSuccess time.Time `json:"last_success,omitzero"` // end of the last session with outcome "ok"
 	Outcome     string    `json:"outcome,omitempty"`
 	Error       string    `json:"error,omitempty"`
+	ErrorHint   string    `json:"error_hint,omitempty"`
+	Running     bool      `json:"running,omitempty"` // a session is going on
 	// Listed, Sealed, Deleted and Held are those of the last session.
 	Listed   int       `json:"listed"`
 	Sealed   int       `json:"sealed"`
@@ -115,6 +117,21 @@ type MailboxStatus struct {
 	Held     int       `json:"held"`
 	NextDue  time.Time `json:"next_due,omitzero"`
 	Failures int       `json:"failures"` // in a row
+	// HeldBy counts what the last session left on the server for a fault of its
+	// own, by mail.Fate.
+	HeldBy map[string]int `json:"held_by,omitempty"`
+	// Lost counts messages that went before they were sealed, as the last session
+	// found it, or all sessions of the running process.
+	Lost int `json:"lost,omitempty"`
+
+	// CredentialsOpen says that the secret was refused too often to be tried again.
+	CredentialsOpen bool `json:"credentials_open,omitempty"`
+	// BlastRadius is why the mailbox deletes nothing; empty if that breaker is
+	// closed.
+	BlastRadius string `json:"blast_radius,omitempty"`
+	// HostPaused is until when the host's breaker keeps the mailbox waiting.
+	HostPaused time.Time `json:"host_paused,omitzero"`
+
 	// Problem says in one sentence why the mailbox needs somebody's attention;
 	// empty if it does not. Hint says what to do.
 	Problem string `json:"problem,omitempty"`
