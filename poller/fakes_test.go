@@ -31,10 +31,12 @@ type archive struct {
 	digests map[sealedDigest]mail.Receipt
 	first   map[sealedDigest]time.Time // by mailbox and digest
 	uidls   map[sealedUidl]mail.Receipt
-	bodies  map[mail.Digest][]byte
-	events  []mail.Drain
-	commits int
-	open    int // transfers begun and not ended
+
+	forgotten []mail.Receipt // see forget
+	bodies    map[mail.Digest][]byte
+	events    []mail.Drain
+	commits   int
+	open      int // transfers begun and not ended
 
 	lookup func() error
 	begin  func() error
