@@ -249,8 +249,19 @@ type leases struct {
 	t     *testing.T
 	mu    sync.Mutex
 	held  map[string]*leased
-	check func(n int) error // asked at the nth Check of a lease, from 1
-	most  int               // held at once, at any time
+	check func(n int) error        // asked at the nth Check of a lease, from 1
+	most  int                      // held at once, at any time
+	after map[string]time.Duration // the release of these comes so late, as that of a worker that died
+}
+
+// outlive lets the lease of a mailbox end by its life: its holder is about to die.
+func (l *leases) outlive(mailbox string, life time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.after == nil {
+		l.after = make(map[string]time.Duration)
+	}
+	l.after[mailbox] = life
 }
 
 type leased struct {
@@ -297,6 +308,15 @@ func (h *leased) Release(context.Context) error {
 	defer h.l.mu.Unlock()
 	if h.l.held[h.name] != h {
 		h.l.t.Error("a lease was released twice")
+	}
+	if life := h.l.after[h.name]; life > 0 {
+		delete(h.l.after, h.name)
+		time.AfterFunc(life, func() {
+			h.l.mu.Lock()
+			defer h.l.mu.Unlock()
+			delete(h.l.held, h.name)
+		})
+		return nil
 	}
 	delete(h.l.held, h.name)
 	return nil
