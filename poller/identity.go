@@ -5,13 +5,13 @@ import (
 	"log/slog"
 
 	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/poller/oauth"
 	"github.com/mailkeep/mailkeep/poller/pop3"
 )
 
 // A TokenSource supplies the bearer tokens of a mailbox, or of many that share
-// it. It is used by several goroutines at once. Errors of the kind mail.Denied
-// say that the secret is refused, those of mail.Invalid and mail.NotFound that a
-// person must act; others are temporary.
+// it; an oauth.Source is one. It is used by several goroutines at once. Its errors
+// count by oauth.ClassOf; those that have no class there, by their mail.Kind.
 type TokenSource interface {
 	// Secret returns what the operator keeps for the source, as it is now: the
 	// secret of the client, or the refresh token as it was configured. A mailbox
@@ -75,11 +75,16 @@ func (s *session) renewed(ctx context.Context, as pop3.Identity, refusal error) 
 
 // tokenFailure gives an error of a TokenSource its outcome.
 func tokenFailure(err error) error {
-	switch mail.KindOf(err) {
-	case mail.Denied:
-		return failed(OutcomeCredentials, err)
-	case mail.Invalid, mail.NotFound:
-		return failed(OutcomePerm, err)
+	outcome := outcomeOfKind(err)
+	switch oauth.ClassOf(err) {
+	case oauth.Credentials:
+		outcome = OutcomeCredentials
+	case oauth.Rate:
+		outcome = OutcomeRate
+	case oauth.Perm:
+		outcome = OutcomePerm
+	case oauth.Temp:
+		outcome = OutcomeTemp
 	}
-	return failed(OutcomeTemp, err)
+	return failed(outcome, err)
 }

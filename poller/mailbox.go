@@ -57,6 +57,7 @@ type Mailbox struct {
 
 	Security    pop3.Security // pop3.TLS
 	TLS         *tls.Config   // as pop3.Dialer.TLS
+	Pins        []pop3.Pin    // as pop3.Dialer.Pins
 	Timeouts    pop3.Timeouts
 	Limits      pop3.Limits
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error) // nil is a net.Dialer
@@ -182,7 +183,7 @@ func (m Mailbox) validate() error {
 // dialer returns the protocol client for m.
 func (d *Drainer) dialer(m Mailbox) *pop3.Dialer {
 	return &pop3.Dialer{
-		Address: m.Host, Security: m.Security, TLS: m.TLS, Timeouts: m.Timeouts, Limits: m.Limits,
+		Address: m.Host, Security: m.Security, TLS: m.TLS, Pins: m.Pins, Timeouts: m.Timeouts, Limits: m.Limits,
 		DialContext: m.DialContext, Logger: d.Logger, LFOnly: m.LFOnly, NoPipelining: m.NoPipelining,
 	}
 }
