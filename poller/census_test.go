@@ -222,13 +222,13 @@ func TestAskedIsNotVanished(t *testing.T) {
 			r.strict = false
 			r.hooks(pop3test.Hooks{DeleteAtOnce: true, OnCommand: onLine("DELE 4", pop3test.Action{End: pop3test.FIN})})
 		},
-		"the worker dies": func(r *rig) { r.store.most = 1 }, // the save before DELE
+		"the worker dies": func(r *rig) { r.store.last = `"draft"` }, // the save before DELE
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, r *rig) {
 				script(r)
 				first := r.drain()
-				r.store.most = 0
+				r.store.last = ""
 				r.hooks(pop3test.Hooks{})
 				elapse(10 * time.Minute)
 				res := r.drain()

@@ -110,6 +110,7 @@ func (a *archive) Report(_ context.Context, mailbox string, e mail.Event) error 
 	if e.Type != mail.EventDrain || e.Drain.Mailbox != mailbox {
 		a.t.Errorf("odd event %+v for %q", e, mailbox)
 	}
+	checkFates(a.t, e.Drain)
 	if !slices.ContainsFunc(a.events, func(d mail.Drain) bool { return d.Session == e.Drain.Session }) {
 		a.events = append(a.events, *e.Drain)
 	}
@@ -328,9 +329,10 @@ type store struct {
 	data map[string][]byte
 	rev  map[string]uint64
 	fail error
-	// most, if not 0, is the number of saves behind which all fail, as those of a
+	// last, if not empty, is a text behind whose first save all fail, as those of a
 	// worker do that died.
-	most, saves int
+	last string
+	dead bool
 }
 
 func (s *store) Load(_ context.Context, mailbox string) ([]byte, uint64, error) {
@@ -342,9 +344,10 @@ func (s *store) Load(_ context.Context, mailbox string) ([]byte, uint64, error) 
 func (s *store) Save(_ context.Context, mailbox string, data []byte, rev uint64) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.saves++; s.most > 0 && s.saves > s.most {
+	if s.dead = s.last != "" && s.dead; s.dead {
 		return 0, mail.Errorf(mail.Temporary, "nobody is there to save it")
 	}
+	s.dead = s.last != "" && bytes.Contains(data, []byte(s.last))
 	if s.fail != nil {
 		return 0, s.fail
 	}
