@@ -222,8 +222,9 @@ func (s *session) planKnown(m *message, r *row, now time.Time) {
 	case s.st.Stuck >= maxCommits && len(s.plan.known) > 0:
 		// Nothing this server promises to delete goes: one probe is enough.
 		s.plan.leave(mail.FateUndeletable)
-	case s.m.VerifyByDigest, r != nil && r.Trouble == cut:
-		// Where asking for the header broke a session, fetching may not.
+	case s.m.VerifyByDigest, r != nil && (r.Trouble == cut || s.consuming && r.Commits > 0):
+		// Where asking for the header broke a session, fetching may not; and a
+		// server that hides what was fetched may ignore DELE (Gmail does).
 		s.take(&s.plan.fetch, m)
 	default:
 		s.take(&s.plan.known, m)

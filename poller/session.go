@@ -64,7 +64,7 @@ func (d *Drainer) newSession(m Mailbox, st *state, lease Lease, stop <-chan stru
 	now := time.Now()
 	id := now.UTC().Format("20060102T150405") + "-" + rand.Text()[:10]
 	s := &session{
-		d: d, m: m, st: st, lease: lease, stop: stop, now: now, byNumber: make(map[int]*message),
+		d: d, m: m, st: st, lease: lease, stop: stop, now: d.wall(), byNumber: make(map[int]*message),
 		log: d.logger().With(slog.String("mailbox", m.Name), slog.String("session", id)),
 	}
 	s.report = mail.Drain{

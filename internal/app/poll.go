@@ -87,6 +87,8 @@ func pollerMailbox(r configs.ResolvedMailbox, t *tls.Config) poller.Mailbox {
 	case configs.DeleteAfterAge:
 		m.Policy = poller.DeleteAged
 	}
+	// Gmail hides what was fetched and ignores DELE.
+	m.VerifyByDigest = r.Profile == configs.ProfileGmail
 	if r.OnShort == configs.ShortDelete {
 		m.OnShort = poller.ShortDeleted
 	}
