@@ -44,7 +44,8 @@ type Probe struct {
 	// marked, which deletes nothing, or by closing the connection after an error.
 	Quit mail.Quit
 
-	sealed int // rows that the archive vouches for
+	sealed int  // rows that the archive vouches for
+	dialed bool // the server was asked for
 }
 
 // A ProbedListing sums up LIST and UIDL.
@@ -84,21 +85,22 @@ const mostProbed = 100_000
 // written but what follows.
 //
 // A login counts like that of a session: for the credentials breaker, which may
-// refuse it, and for LOGIN-DELAY.
+// refuse it, and for LOGIN-DELAY. With force the breaker refuses nothing; it
+// counts all the same.
 //
 // The error is that of Probe.Err. mail.InUse says that a session is going on.
-func (d *Drainer) Probe(ctx context.Context, m Mailbox) (Probe, error) {
+func (d *Drainer) Probe(ctx context.Context, m Mailbox, force bool) (Probe, error) {
 	m = m.withDefaults()
 	p := Probe{Mailbox: m.Name, Host: m.Host, User: m.User, Started: time.Now(), Quit: mail.QuitNone}
 	err := m.validate()
 	if err == nil {
-		err = d.probeLeased(ctx, m, &p)
+		err = d.probeLeased(ctx, m, force, &p)
 	}
 	p.Took, p.Err, p.Outcome = time.Since(p.Started), err, OutcomeOf(err)
 	return p, err
 }
 
-func (d *Drainer) probeLeased(ctx context.Context, m Mailbox, p *Probe) error {
+func (d *Drainer) probeLeased(ctx context.Context, m Mailbox, force bool, p *Probe) error {
 	lease, err := d.Leaser.Lease(ctx, m.Name)
 	if err != nil {
 		return leaseFailure(err)
@@ -111,7 +113,7 @@ func (d *Drainer) probeLeased(ctx context.Context, m Mailbox, p *Probe) error {
 		return gateError(WaitLoginDelay, left, &m)
 	}
 	attempt, err := d.admitSecret(ctx, &m, k)
-	if err != nil {
+	if err != nil && !(force && attempt != nil && OutcomeOf(err) == OutcomeCredentials) {
 		return err
 	}
 	counting := &Drainer{
@@ -119,7 +121,7 @@ func (d *Drainer) probeLeased(ctx context.Context, m Mailbox, p *Probe) error {
 		Worker: d.Worker, Grace: d.Grace, clock: d.clock,
 	}
 	s := counting.newSession(m, d.load(ctx, m.Name).state, lease, ctx.Done())
-	s.probed, s.attempt = p, attempt
+	s.probed, s.attempt, p.dialed = p, attempt, true
 	err = s.connect(ctx)
 	d.countLogin(ctx, k, s, err)
 	if err != nil {
@@ -244,17 +246,4 @@ func (a countingArchive) Lookup(ctx context.Context, mailbox string, rows []mail
 		}
 	}
 	return receipts, err
-}
-
-// Probe looks at one of the poller's mailboxes (see Drainer.Probe). A login
-// that is refused counts as an attempt of the credentials breaker; one that is
-// open is passed over with force only. What the look met is in the Probe; the
-// error says that there is no such mailbox.
-func (p *Poller) Probe(ctx context.Context, name string, force bool) (Probe, error) {
-	a := p.byName[name]
-	if a == nil {
-		return Probe{}, mail.Errorf(mail.NotFound, "no mailbox is named %q", name)
-	}
-	seen, _ := p.drainer.Probe(ctx, a.mailbox)
-	return seen, nil
 }

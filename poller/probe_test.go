@@ -36,7 +36,7 @@ func (r *rig) looked(left int) {
 
 func (r *rig) probe() Probe {
 	r.t.Helper()
-	p, err := r.d.Probe(r.t.Context(), r.m)
+	p, err := r.d.Probe(r.t.Context(), r.m, false)
 	r.conns.Wait()
 	if err != nil || p.Err != nil || p.Outcome != OutcomeOK {
 		r.t.Fatalf("probe: %v, %+v", err, p)
@@ -175,7 +175,7 @@ func TestProbeFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, r *rig) {
 				tc.spoil(r)
-				p, err := r.d.Probe(t.Context(), r.m)
+				p, err := r.d.Probe(t.Context(), r.m, false)
 				r.conns.Wait()
 				if err == nil || p.Err == nil || p.Outcome != tc.outcome || !tc.came(p) {
 					t.Errorf("%v: %+v", err, p)

@@ -29,6 +29,8 @@ type account struct {
 	served []*ticket // of the drain that runs, or that goes on
 
 	status MailboxStatus
+
+	look *look // set of a guest, which is no mailbox of the schedule: see look.go
 }
 
 // before implements member: by share while it waits for a place, else by time.
@@ -261,6 +263,9 @@ func (sch *schedule) dispatch(ctx context.Context, now time.Time) time.Time {
 // mailboxes wait on.
 func (sch *schedule) turnAway(h *host, now time.Time) {
 	for _, e := range h.queue.h {
+		if e.look != nil {
+			e.look.settle(Probe{}, hostPaused(h.key, h.paused.Sub(now)))
+		}
 		for _, t := range slices.Concat(e.asked, e.served) {
 			t.result.Mailbox, t.result.Outcome = e.mailbox.Name, OutcomeTemp
 			t.result.Err = hostPaused(h.key, h.paused.Sub(now))
@@ -312,6 +317,10 @@ func (sch *schedule) start(ctx context.Context, e *account, now time.Time) {
 	sch.running[e] = struct{}{}
 	sch.p.setStarted(e, now)
 	sch.p.setHost(e.host)
+	if e.look != nil {
+		sch.workers.Go(func() { sch.done <- sch.p.receive(ctx, e) })
+		return
+	}
 	o := occasion{asked: len(e.served) > 0 || e.moving, first: !e.seen, pace: e.pace}
 	sch.workers.Go(func() { sch.done <- sch.p.poll(ctx, e, o) })
 }
@@ -324,6 +333,11 @@ func (sch *schedule) finish(ctx context.Context, r ended) {
 	e.running, e.seen = false, true
 	e.tag += cost(res.Octets, now.Sub(e.started))
 	e.host.ended(r, now)
+	if e.look != nil {
+		sch.offer(e.host)
+		sch.p.setHost(e.host)
+		return
+	}
 	e.moving = res.Err == nil && res.More
 	e.rare = res.visit.Delay >= time.Minute
 	goesOn := (e.moving || res.soon()) && ctx.Err() == nil
