@@ -183,7 +183,7 @@ func TestRow92ArchiveIsFull(t *testing.T) {
 		expect(t, "kind", mail.KindOf(res.Err), mail.NoSpace)
 		expect(t, "deleted", res.Deleted, 3)
 		expect(t, "left", len(r.box.Left()), 37)
-		if n := r.count("RETR", 1); n > 3+2*firstWindow {
+		if n := r.count("RETR", 1); n > 3+3*firstWindow {
 			t.Errorf("%d RETRs were sent although the archive was full", n)
 		}
 		r.arc.commit = nil

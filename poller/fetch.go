@@ -67,7 +67,7 @@ func (s *session) widen() {
 		s.window = min(2*s.window, s.mostWindow)
 		return
 	}
-	s.window = max(s.window, s.tx.Window())
+	s.window = s.tx.Window()
 }
 
 // mayFetch reports whether time and the archive allow another message.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -20,7 +21,9 @@ type Want struct {
 type Window struct {
 	Count int // RETRs sent and not answered; from 1 to 200
 	// Most is what Count may grow to: it doubles with each window that was
-	// answered in good order. 0, and less than Count, is no growth.
+	// answered within a second, and is halved after one that took four. Where the
+	// server or the link is slow, more outstanding gains nothing, and all of it
+	// must be read before the session can end. 0, and less than Count, is no growth.
 	Most       int
 	Octets     int64 // LIST octets of them; one message may always be outstanding
 	MaxMessage int64 // octets of one message; 0 for no limit
@@ -83,7 +86,7 @@ func (t *Transaction) Retrieve(ctx context.Context, wants []Want, window Window,
 	if err := t.c.quiet("RETR"); err != nil {
 		return err
 	}
-	r := retrieval{t: t, c: t.c, wants: wants, window: window, sink: sink, got: got, out: startSender(t.c.wire)}
+	r := retrieval{t: t, c: t.c, wants: wants, window: window, sink: sink, got: got, since: time.Now(), out: startSender(t.c.wire)}
 	defer func() {
 		r.out.stop()
 		t.window = r.window.Count
@@ -106,7 +109,8 @@ type retrieval struct {
 	out    *sender
 
 	sent, answered int
-	grown          int        // answered since the window grew
+	grown          int        // answered since the window was last looked at
+	since          time.Time  // when that was
 	octets         int64      // LIST octets outstanding
 	noop           bool       // the NOOP behind the last RETR is sent
 	last           *Retrieved // received and not yet confirmed
@@ -199,16 +203,29 @@ func (r *retrieval) finish() error {
 func (r *retrieval) confirm() {
 	if m := r.last; m != nil {
 		r.last = nil
-		r.grow()
+		r.adapt()
 		r.deliver(*m)
 	}
 }
 
-// grow widens the window after each one that was answered in good order.
-func (r *retrieval) grow() {
-	if r.grown++; r.grown >= r.window.Count {
-		r.window.Count, r.grown = min(2*r.window.Count, r.window.Most), 0
+const (
+	quickWindow = time.Second
+	slowWindow  = 4 * time.Second
+)
+
+// adapt sets the window anew after each one that was answered.
+func (r *retrieval) adapt() {
+	if r.grown++; r.grown < r.window.Count {
+		return
 	}
+	now := time.Now()
+	switch took := now.Sub(r.since); {
+	case took <= quickWindow:
+		r.window.Count = min(2*r.window.Count, r.window.Most)
+	case took >= slowWindow:
+		r.window.Count = max(r.window.Count/2, min(2, r.window.Count))
+	}
+	r.grown, r.since = 0, now
 }
 
 func (r *retrieval) deliver(m Retrieved) {
@@ -254,6 +271,17 @@ func (r *retrieval) sameForm(st status) error {
 	return nil
 }
 
+// glued reports whether a body in a pipeline may have swallowed the next answer:
+// where a server leaves out the CR LF before the terminator, a body ends with that
+// of the next message, and looks as sound as any. Alone, it has no end.
+func (r *retrieval) glued(octets int64) bool {
+	if r.answered >= r.sent {
+		return false
+	}
+	this, next := r.wants[r.answered-1].Size, r.wants[r.answered].Size
+	return this >= 0 && next >= 0 && octets-this >= next+int64(len(".\r\n+OK\r\n"))
+}
+
 // receive streams a body to its writer. What that does to the writer is known
 // only when the body is confirmed, so its failure waits for that too.
 func (r *retrieval) receive(m Retrieved) error {
@@ -269,6 +297,9 @@ func (r *retrieval) receive(m Retrieved) error {
 		return r.c.fail("RETR", Message, fmt.Errorf("message %d: %w of %d octets", m.number, ErrTooLarge, r.window.MaxMessage))
 	case failed != nil:
 		return r.c.failIO("RETR", failed)
+	}
+	if r.glued(body.octets) {
+		return r.c.fail("RETR", Protocol, fmt.Errorf("%w: message %d is as long as it and the next one, with the answer between them", ErrDesync, m.number))
 	}
 	if err == nil {
 		err = body.writeErr

@@ -290,6 +290,44 @@ func TestWindowIsKept(t *testing.T) {
 	}
 }
 
+// The window widens while the server answers in no time, and narrows where each
+// answer takes long.
+func TestWindowAdapts(t *testing.T) {
+	for _, c := range []struct {
+		delay    time.Duration
+		window   pop3.Window
+		messages int
+		want     int
+	}{
+		{0, pop3.Window{Count: 4, Most: 32}, 100, 32},
+		{0, pop3.Window{Count: 4, Most: 32}, 11, 8},
+		{0, pop3.Window{Count: 8}, 100, 8},
+		{100 * time.Millisecond, pop3.Window{Count: 4, Most: 32}, 100, 16}, // 16 take 1.6 s
+		{3 * time.Second, pop3.Window{Count: 8, Most: 32}, 100, 2},
+		{time.Hour, pop3.Window{Count: 1, Most: 1}, 3, 1},
+	} {
+		bubble(t, func(t *testing.T, r *rig) {
+			for range c.messages {
+				r.box.Messages = append(r.box.Messages, pop3test.Message{Raw: []byte("x\r\n")})
+			}
+			r.d.Timeouts.Retrieve = 2 * time.Hour
+			r.hooks(pop3test.Hooks{OnCommand: func(cmd pop3test.Command) *pop3test.Action {
+				if cmd.Verb != "RETR" {
+					return nil
+				}
+				return &pop3test.Action{Delay: c.delay, Run: true}
+			}})
+			tx := r.login()
+			if _, err := fetch(t, tx, c.messages, c.window); err != nil {
+				t.Fatal(err)
+			}
+			if got := tx.Window(); got != c.want {
+				t.Errorf("%+v, %s for each answer: the window ends at %d, want %d", c.window, c.delay, got, c.want)
+			}
+		})
+	}
+}
+
 // A watch counts, on the client's side, the commands sent that have no answer.
 type watch struct {
 	net.Conn
