@@ -27,6 +27,7 @@ func (k *checking) host(key, name string, h Host) {
 	}
 	k.plain(key, h.Security, h.AllowPlain)
 	k.authorities(join(key, "ca_file"), h.CAFile)
+	k.hostAccess(key, h)
 	k.timing(key, timing{h.Interval, h.Schedule, h.Timezone, h.DailyLimit})
 	k.overrides(key, overrides{h.Interval, h.Window, h.BatchMessages, h.BatchSize})
 	k.deletion(key, deletion{h.DeleteAge, h.MaxDoubt, h.MaxDoubtPercent})
@@ -96,6 +97,7 @@ func (k *checking) mailbox(m *Mailbox) {
 	k.mailboxHost(m, h)
 	k.plain(m.key, m.Security, m.AllowPlain || h.AllowPlain)
 	k.authorities(join(m.key, "ca_file"), m.CAFile)
+	k.mailboxAccess(m, h)
 	k.timing(m.key, timing{m.Interval, m.Schedule, m.Timezone, m.DailyLimit})
 	k.overrides(m.key, overrides{m.Interval, m.Window, m.BatchMessages, m.BatchSize})
 	k.deletion(m.key, deletion{m.DeleteAge, m.MaxDoubt, m.MaxDoubtPercent})
@@ -103,7 +105,9 @@ func (k *checking) mailbox(m *Mailbox) {
 	if h.NoPipelining && m.Window > 1 {
 		k.fault(join(m.key, "window"), "contradicts no_pipelining of its host", "remove one of them")
 	}
-	k.password(m)
+	if k.config.oauthOf(m, h) == "" {
+		k.password(m)
+	}
 }
 
 // mailboxHost checks the server that m names itself; entries of "hosts" are
@@ -129,35 +133,42 @@ func (k *checking) mailboxHost(m *Mailbox, h Host) {
 
 // password sets the secret of m and checks that it can be read.
 func (k *checking) password(m *Mailbox) {
-	file, env := join(m.key, "password_file"), join(m.key, "password_env")
+	if k.broken[join(m.key, "password")] {
+		return
+	}
+	m.secret = k.secret(m.key, "password", m.PasswordFile, m.PasswordEnv)
+	if m.secret.IsZero() {
+		k.fault(join(m.key, "password_file"), "the mailbox has no password", "set password_file or password_env")
+	}
+}
+
+// secret returns the secret that the keys name_file and name_env of a section
+// refer to, and checks that it can be read; zero if neither is set.
+func (k *checking) secret(key, name, file, env string) Secret {
+	fileKey, envKey := join(key, name+"_file"), join(key, name+"_env")
+	s := k.config.secretIn(file, env)
 	switch {
-	case k.broken[file] || k.broken[env] || k.broken[join(m.key, "password")]:
-		return
-	case m.PasswordFile != "" && m.PasswordEnv != "":
-		k.fault(env, "password_file is set too", "remove one of them")
-		return
-	case m.PasswordFile != "":
-		m.secret = SecretFile(m.PasswordFile)
-	case m.PasswordEnv != "":
-		m.secret = SecretEnv(m.PasswordEnv, k.config.lookup)
+	case k.broken[fileKey] || k.broken[envKey]:
+	case file != "" && env != "":
+		k.fault(envKey, name+"_file is set too", "remove one of them")
+	case s.IsZero() || k.sources.SkipSecrets:
 	default:
-		k.fault(file, "the mailbox has no password", "set password_file or password_env")
-		return
+		k.reveal(s, fileKey, envKey)
 	}
-	if k.sources.SkipSecrets {
-		return
+	return s
+}
+
+// reveal checks that a secret can be read.
+func (k *checking) reveal(s Secret, fileKey, envKey string) {
+	_, err := s.Reveal()
+	switch {
+	case err != nil && s.file == "":
+		k.fault(envKey, secretProblem(s, err), "set it in the environment of mailkeep")
+	case err != nil:
+		k.fault(fileKey, secretProblem(s, err), "check the name and the permissions")
+	case s.file != "":
+		k.secretMode(fileKey, s.file)
 	}
-	if m.PasswordEnv != "" {
-		if _, err := m.secret.Reveal(); err != nil {
-			k.fault(env, secretProblem(m.secret, err), "set it in the environment of mailkeep")
-		}
-		return
-	}
-	if _, err := m.secret.Reveal(); err != nil {
-		k.fault(file, secretProblem(m.secret, err), "check the name and the permissions")
-		return
-	}
-	k.secretMode(file, m.PasswordFile)
 }
 
 // secretProblem words an error of Reveal for a fault.

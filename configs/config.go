@@ -23,6 +23,9 @@ type Config struct {
 	Log Log `koanf:"log"`
 	// Limits of one search.
 	Search Search `koanf:"search"`
+	// Clients that fetch tokens for mailboxes, by a name of your choice. A host or a
+	// mailbox names one in "oauth".
+	OAuth map[string]OAuthClient `koanf:"oauth"`
 	// What the mailboxes of one server share, by a name of your choice. A mailbox
 	// names it in "host".
 	Hosts map[string]Host `koanf:"hosts"`
@@ -161,6 +164,31 @@ type Search struct {
 	Timeout Duration `koanf:"timeout" default:"30s"`
 }
 
+// OAuthClient is an entry of "oauth" (RFC 6749).
+type OAuthClient struct {
+	// How tokens are fetched: client-credentials for the client itself, one for all
+	// its mailboxes; refresh-token with a token of each mailbox, by which a person
+	// once allowed it. Default: client-credentials.
+	Flow string `koanf:"flow" enum:"client-credentials,refresh-token"`
+	// Where tokens are fetched, such as
+	// https://login.microsoftonline.com/TENANT/oauth2/v2.0/token.
+	TokenURL string `koanf:"token_url"`
+	// Name of the client at the token server.
+	ClientID string `koanf:"client_id"`
+	// File that holds the client's secret.
+	ClientSecretFile string `koanf:"client_secret_file" kind:"path"`
+	// Environment variable that holds it.
+	ClientSecretEnv string `koanf:"client_secret_env"`
+	// How the client names itself: in the body of the request, or by HTTP Basic.
+	// Default: post.
+	ClientAuth string `koanf:"client_auth" enum:"post,basic"`
+	// What the token is for, separated by spaces, such as
+	// https://outlook.office365.com/.default. Used by client-credentials.
+	Scopes string `koanf:"scopes"`
+	// Certificate authorities, in PEM, for the token server. Empty: the system's.
+	CAFile string `koanf:"ca_file" kind:"path"`
+}
+
 // Host is an entry of "hosts". What is not set is taken from "poll".
 type Host struct {
 	// host or host:port of the server. The port is 995, or 110 where security is
@@ -173,6 +201,26 @@ type Host struct {
 	AllowPlain bool `koanf:"allow_plain"`
 	// Certificate authorities, in PEM, for this server. Empty: the system's.
 	CAFile string `koanf:"ca_file" kind:"path"`
+	// SHA-256 of public keys, in base64, separated by spaces: one of them must be in
+	// the server's verified chain. Name the next key too, before it is used.
+	TLSPins string `koanf:"tls_pins"`
+	// Client certificate, in PEM, for servers that want one.
+	ClientCertFile string `koanf:"client_cert_file" kind:"path"`
+	// Private key, in PEM, of the client certificate.
+	ClientKeyFile string `koanf:"client_key_file" kind:"path"`
+	// Proxy to the server: socks5://[user@]host:port, or http://[user@]host:port for
+	// CONNECT. It looks up the server's name.
+	Proxy string `koanf:"proxy"`
+	// File that holds the password of the proxy's user.
+	ProxyPasswordFile string `koanf:"proxy_password_file" kind:"path"`
+	// Environment variable that holds it.
+	ProxyPasswordEnv string `koanf:"proxy_password_env"`
+	// How to log in. auto: by what the server announces, SCRAM-SHA-256 before PLAIN
+	// before USER and PASS, or OAUTHBEARER before XOAUTH2 where "oauth" is set. No
+	// second way is tried when one is refused. apop needs tls or stls. Default: auto.
+	Auth string `koanf:"auth" enum:"auto,user-pass,apop,plain,scram-sha-256,xoauth2,oauthbearer"`
+	// A key of "oauth": log in with its tokens in place of a password.
+	OAuth string `koanf:"oauth"`
 	// Time between two polls of a mailbox.
 	Interval Duration `koanf:"interval"`
 	// Times of polls as a cron expression, in place of interval.
@@ -229,12 +277,41 @@ type Mailbox struct {
 	PasswordFile string `koanf:"password_file" kind:"path"`
 	// Environment variable that holds the password.
 	PasswordEnv string `koanf:"password_env"`
+	// How to log in. auto: by what the server announces, SCRAM-SHA-256 before PLAIN
+	// before USER and PASS, or OAUTHBEARER before XOAUTH2 where "oauth" is set. No
+	// second way is tried when one is refused. apop needs tls or stls. Default: as the host, else auto.
+	Auth string `koanf:"auth" enum:"auto,user-pass,apop,plain,scram-sha-256,xoauth2,oauthbearer"`
+	// A key of "oauth": log in with its tokens in place of a password. Default: as
+	// the host, unless the mailbox has a password.
+	OAuth string `koanf:"oauth"`
+	// File that holds the refresh token, for clients whose flow is refresh-token.
+	RefreshTokenFile string `koanf:"refresh_token_file" kind:"path"`
+	// Environment variable that holds it.
+	RefreshTokenEnv string `koanf:"refresh_token_env"`
+	// Writes a refresh token that the token server has replaced to
+	// refresh_token_file. Otherwise it lives in memory, and the one in the file must
+	// still be good at the next start.
+	KeepRefreshToken bool `koanf:"keep_refresh_token"`
 	// How the connection is protected. Default: as the host, else tls.
 	Security string `koanf:"security" enum:"tls,stls,plain"`
 	// Agrees to sending passwords and mail in the clear. Needed by security: plain.
 	AllowPlain bool `koanf:"allow_plain"`
 	// Certificate authorities, in PEM, for this server. Empty: the system's.
 	CAFile string `koanf:"ca_file" kind:"path"`
+	// SHA-256 of public keys, in base64, separated by spaces: one of them must be in
+	// the server's verified chain. Name the next key too, before it is used.
+	TLSPins string `koanf:"tls_pins"`
+	// Client certificate, in PEM, for servers that want one.
+	ClientCertFile string `koanf:"client_cert_file" kind:"path"`
+	// Private key, in PEM, of the client certificate.
+	ClientKeyFile string `koanf:"client_key_file" kind:"path"`
+	// Proxy to the server: socks5://[user@]host:port, or http://[user@]host:port for
+	// CONNECT. It looks up the server's name. none: without the proxy of the host.
+	Proxy string `koanf:"proxy"`
+	// File that holds the password of the proxy's user.
+	ProxyPasswordFile string `koanf:"proxy_password_file" kind:"path"`
+	// Environment variable that holds it.
+	ProxyPasswordEnv string `koanf:"proxy_password_env"`
 	// Time between two polls.
 	Interval Duration `koanf:"interval"`
 	// Times of polls as a cron expression, in place of interval.

@@ -247,6 +247,9 @@ func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!
 // its own answer.
 func unknownKey(name string, s *shape) problem {
 	switch strings.ToLower(name) {
+	case "client_secret", "refresh_token", "proxy_password":
+		return problem{"a secret must not stand in the configuration",
+			fmt.Sprintf("put it into a file or an environment variable and name that in %[1]s_file or %[1]s_env", strings.ToLower(name))}
 	case "password", "pass", "passwd", "secret":
 		return problem{"a password must not stand in the configuration",
 			"put it into a file or an environment variable and name that in password_file or password_env"}

@@ -196,8 +196,8 @@ func (l *loading) unknownEnvironment(c *Config) {
 	for _, name := range EnvOfCommand {
 		known[name] = ""
 	}
-	for i := range c.Mailboxes {
-		known[c.Mailboxes[i].PasswordEnv] = ""
+	for _, name := range c.secretEnv() {
+		known[name] = ""
 	}
 	for _, kv := range l.sources.Env {
 		name, _, _ := strings.Cut(kv, "=")

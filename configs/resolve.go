@@ -38,6 +38,7 @@ type ResolvedMailbox struct {
 	Password Secret
 	Security string // SecurityTLS, SecuritySTLS or SecurityPlain
 	CAFile   string // empty: the system's authorities
+	Access
 	// Delete is DeleteAfterSeal, DeleteAfterAge or DeleteNever.
 	Delete    string
 	DeleteAge time.Duration
@@ -93,6 +94,7 @@ func (c *Config) resolve(m *Mailbox) ResolvedMailbox {
 		Password:        m.secret,
 		Security:        security,
 		CAFile:          cmp.Or(m.CAFile, h.CAFile),
+		Access:          c.access(m, h),
 		Delete:          cmp.Or(m.Delete, h.Delete, c.Poll.Delete),
 		DeleteAge:       time.Duration(cmp.Or(m.DeleteAge, h.DeleteAge, c.Poll.DeleteAge)),
 		OnShort:         cmp.Or(m.OnShort, h.OnShort, c.Poll.OnShort),
