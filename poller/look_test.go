@@ -127,13 +127,18 @@ func TestLookAtAPausedHost(t *testing.T) {
 		p.o.LoginsPerMinute = 60
 		pl := p.polling(time.Minute, func(pl *Poller) {
 			elapse(10 * time.Second)
-			before := len(p.opened[addr])
+			opened := func() int {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				return len(p.opened[addr])
+			}
+			before := opened()
 			_, err := pl.Probe(t.Context(), "user0@example.org", false)
-			if mail.KindOf(err) != mail.Temporary || mail.HintOf(err) == "" || len(p.opened[addr]) != before {
-				t.Errorf("%v, %d connections", err, len(p.opened[addr])-before)
+			if mail.KindOf(err) != mail.Temporary || mail.HintOf(err) == "" || opened() != before {
+				t.Errorf("%v, %d connections", err, opened()-before)
 			}
 			seen, err := pl.Probe(t.Context(), "user0@example.org", true)
-			if err != nil || seen.Outcome != OutcomeTemp || len(p.opened[addr]) != before+1 {
+			if err != nil || seen.Outcome != OutcomeTemp || opened() != before+1 {
 				t.Errorf("by force: %v, %+v", err, seen)
 			}
 		})

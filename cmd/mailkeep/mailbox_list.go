@@ -87,8 +87,14 @@ func listMailboxes(c *configs.Config, states map[string]app.MailboxStatus) []lis
 	for _, m := range c.Resolve() {
 		l := listedMailbox{Name: m.Name, Host: m.Address, User: m.User, Security: m.Security, Delete: m.Delete,
 			Schedule: "every " + configs.Duration(m.Interval).String(), State: "unknown"}
+		if m.Timetable != nil {
+			l.Schedule = m.Timetable.String()
+		}
 		if s, ok := states[m.Name]; ok {
 			l.State, l.Problem = cmp.Or(s.Outcome, "never polled"), s.Problem
+			if s.Running {
+				l.State = "running"
+			}
 		}
 		list = append(list, l)
 	}

@@ -65,6 +65,7 @@ func report() app.StatusReport {
 			{Name: "old", Messages: 1, Octets: 100},
 			{Name: "busy", Configured: true, Running: true, Error: "passes by itself " + evil, Outcome: "temp", Failures: 1},
 			{Name: "locked", Configured: true, CredentialsOpen: true, Problem: "refused", NextDue: day1},
+			{Name: "hour", Configured: true, CredentialsOpen: true, CredentialsUntil: day1.Add(time.Hour), NextDue: day1.Add(time.Hour), Waits: "breaker"},
 			{Name: "down", Configured: true, HostPaused: day1.Add(5 * time.Minute), NextDue: day1},
 		},
 		Partitions: []app.PartitionStatus{{Records: 12400, Segments: 17, Octets: 5e8, Catalog: 12400, Index: 11000, Problem: "disk full"}},

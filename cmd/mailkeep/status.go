@@ -112,7 +112,7 @@ func next(now time.Time, m app.MailboxStatus) string {
 		return "not configured"
 	case m.Running:
 		return "in session"
-	case m.CredentialsOpen:
+	case m.CredentialsOpen && !m.CredentialsUntil.After(now):
 		return "when its secret changes"
 	case m.HostPaused.After(now):
 		return "host paused for " + span(m.HostPaused.Sub(now))
@@ -121,7 +121,15 @@ func next(now time.Time, m app.MailboxStatus) string {
 	case !m.NextDue.After(now):
 		return "now"
 	}
-	return "in " + span(m.NextDue.Sub(now))
+	return "in " + span(m.NextDue.Sub(now)) + because(m.Waits)
+}
+
+// because tells why a mailbox waits, where it is not its schedule.
+func because(waits string) string {
+	if waits == "" || waits == "schedule" {
+		return ""
+	}
+	return " (" + printable(waits) + ")"
 }
 
 func ago(now, t time.Time) string {

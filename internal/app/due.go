@@ -23,8 +23,13 @@ type dueMailbox struct {
 	HeldBy      map[string]int `json:"held_by,omitempty"`
 	Lost        int            `json:"lost,omitempty"`
 	Credentials bool           `json:"credentials,omitempty"` // that breaker is open
-	Blast       string         `json:"blast,omitempty"`       // why that breaker is open
-	HostPaused  time.Time      `json:"host_paused,omitzero"`
+	// CredentialsUntil is when it half opens; zero if only another secret closes it.
+	CredentialsUntil time.Time `json:"credentials_until,omitzero"`
+	Blast            string    `json:"blast,omitempty"` // why that breaker is open
+	HostPaused       time.Time `json:"host_paused,omitzero"`
+	Waits            string    `json:"waits,omitempty"` // as poller.Wait
+	DailyUsed        int64     `json:"daily_used,omitempty"`
+	DailyLimit       int64     `json:"daily_limit,omitempty"`
 }
 
 const (
@@ -41,8 +46,10 @@ func (a *App) ownDue() []dueMailbox {
 	for i, m := range all {
 		last := a.seen.of(m.Name)
 		out[i] = dueMailbox{
-			Name: m.Name, LastEnd: m.LastEnd, NextDue: m.NextDue, Running: m.Running, Outcome: string(m.Outcome),
-			Error: m.Error, Hint: m.Hint, Failures: m.Failures, HeldBy: last.held, Lost: last.lost, Credentials: m.Blocked, Blast: last.why,
+			Name: m.Name, LastEnd: m.LastEnd, LastSuccess: m.LastSuccess, NextDue: m.NextDue, Waits: string(m.Waits), Running: m.Running,
+			Outcome: string(m.Outcome), Error: m.Error, Hint: m.Hint, Failures: m.Failures, HeldBy: last.held, Lost: last.lost,
+			Credentials: m.Blocked, CredentialsUntil: m.BreakerUntil, Blast: last.why, HostPaused: m.HostPaused,
+			DailyUsed: m.DailyUsed, DailyLimit: m.DailyLimit,
 		}
 	}
 	return out

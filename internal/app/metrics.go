@@ -43,7 +43,7 @@ func (a *App) mailboxStates() []telemetry.MailboxState {
 		m, last := resolved[i], a.seen.of(s.Name)
 		t := telemetry.MailboxState{
 			Name: m.Name, Host: m.HostKey, Delete: m.Delete,
-			LastSession: s.LastEnd, NextDue: s.NextDue, OldestUnsealed: last.unsealed, CertExpiry: last.cert,
+			LastSession: s.LastEnd, LastSuccess: s.LastSuccess, NextDue: s.NextDue, OldestUnsealed: last.unsealed, CertExpiry: last.cert, TokenExpiry: s.TokenExpiry,
 			Failures: s.Failures, Listed: s.Listed, Held: last.held,
 			CredentialsOpen: s.Blocked, BlastRadiusOpen: !last.blast.IsZero(), Waits: s.Outcome == poller.OutcomeArchive,
 		}
@@ -56,4 +56,11 @@ func (a *App) mailboxStates() []telemetry.MailboxState {
 }
 
 // hostStates tells what the poller knows of the hosts.
-func (a *App) hostStates() []telemetry.HostState { return nil }
+func (a *App) hostStates() []telemetry.HostState {
+	all := a.poller.Hosts()
+	states := make([]telemetry.HostState, len(all))
+	for i, h := range all {
+		states[i] = telemetry.HostState{Name: h.Key, Running: h.Running, Waiting: h.Waiting, Paused: h.Paused}
+	}
+	return states
+}

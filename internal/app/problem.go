@@ -63,8 +63,11 @@ func (m *MailboxStatus) lostMail(time.Time, expectation) (problem, hint string) 
 // stopped is a breaker that is open.
 func (m *MailboxStatus) stopped(now time.Time, _ expectation) (problem, hint string) {
 	switch {
+	case m.CredentialsOpen && m.CredentialsUntil.After(now):
+		return fmt.Sprintf("the server refused the secret twice, and it is tried once more in %s", configs.Duration(m.CredentialsUntil.Sub(now).Round(time.Minute))),
+			"set the right secret for the mailbox; it is used as soon as it changes"
 	case m.CredentialsOpen:
-		return "the server refused the password too often, and it is not tried again",
+		return "the server refused the secret three times, and it is not tried again",
 			fmt.Sprintf("set the right secret for the mailbox; if it was right all the time, run: mailkeep mailbox reset %s", m.Name)
 	case m.BlastRadius != "":
 		return "nothing is deleted: " + m.BlastRadius,

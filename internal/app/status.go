@@ -70,6 +70,7 @@ func (a *App) status(ctx context.Context) (StatusReport, error) {
 // no event.
 func (m *MailboxStatus) merge(d dueMailbox) {
 	m.NextDue, m.Failures, m.Running, m.HostPaused = d.NextDue, d.Failures, d.Running, d.HostPaused
+	m.Waits, m.DailyUsed, m.DailyLimit, m.CredentialsUntil = d.Waits, d.DailyUsed, d.DailyLimit, d.CredentialsUntil
 	m.CredentialsOpen, m.BlastRadius, m.Lost = d.Credentials, cmp.Or(d.Blast, m.BlastRadius), max(m.Lost, d.Lost)
 	if d.LastEnd.After(m.LastSession) {
 		m.LastSession, m.Outcome, m.Error, m.ErrorHint = d.LastEnd, d.Outcome, d.Error, d.Hint

@@ -125,12 +125,22 @@ type MailboxStatus struct {
 	Lost int `json:"lost,omitempty"`
 
 	// CredentialsOpen says that the secret was refused too often to be tried again.
-	CredentialsOpen bool `json:"credentials_open,omitempty"`
+	// CredentialsUntil is when it is tried once more; zero if only another secret,
+	// or a reset, helps.
+	CredentialsOpen  bool      `json:"credentials_open,omitempty"`
+	CredentialsUntil time.Time `json:"credentials_until,omitzero"`
 	// BlastRadius is why the mailbox deletes nothing; empty if that breaker is
 	// closed.
 	BlastRadius string `json:"blast_radius,omitempty"`
 	// HostPaused is until when the host's breaker keeps the mailbox waiting.
 	HostPaused time.Time `json:"host_paused,omitzero"`
+	// Waits is what the mailbox waits for until NextDue: schedule, backoff,
+	// login-delay, daily-limit, breaker, host or lease.
+	Waits string `json:"waits,omitempty"`
+	// DailyUsed counts the octets fetched in the last 24 hours, where there is a
+	// DailyLimit.
+	DailyUsed  int64 `json:"daily_used,omitempty"`
+	DailyLimit int64 `json:"daily_limit,omitempty"`
 
 	// Problem says in one sentence why the mailbox needs somebody's attention;
 	// empty if it does not. Hint says what to do.
