@@ -104,14 +104,13 @@ func TestRow90EpochChangeOfOldMail(t *testing.T) {
 	}, letters(3)...)
 }
 
-// jump lets the wall clock go further than time does.
+// jump sets the clock on the wall by d. The processes are new ones: of time only
+// the machine knows.
 func (r *rig) jump(d time.Duration) {
-	read, ahead := r.d.Uptime, d
-	r.d.Uptime = func() (string, time.Duration) {
-		boot, up := read()
-		return boot, up - ahead
-	}
-	elapse(d)
+	ahead := r.d.wall().Sub(time.Now().Round(0)) + d
+	old := r.d
+	r.d = &Drainer{Archive: old.Archive, Leaser: old.Leaser, Store: old.Store, Worker: old.Worker, Sessions: 1, Logger: old.Logger, Uptime: old.Uptime}
+	r.d.clock = func() time.Time { return time.Now().Add(ahead) }
 }
 
 func TestRow87ClockJump(t *testing.T) {
@@ -128,6 +127,21 @@ func TestRow87ClockJump(t *testing.T) {
 		expect(t, "deleted an hour early", r.drainOK().Deleted, 0)
 		elapse(3 * time.Hour)
 		expect(t, "deleted in time", r.drainOK().Deleted, 3)
+	}, letters(3)...)
+}
+
+// A clock that is a day behind deletes a day late at most, and once it is right
+// again waits for as long as it jumped.
+func TestRow87ClockJumpBack(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.aged()
+		r.drainOK()
+		r.daily(29)
+		r.jump(-day)
+		expect(t, "deleted after 30 days by a slow clock", r.daily(1).Deleted, 0)
+		r.jump(day)
+		expect(t, "deleted while it settles", r.drainOK().Deleted, 0)
+		expect(t, "deleted", r.daily(1).Deleted, 3)
 	}, letters(3)...)
 }
 

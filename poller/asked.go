@@ -51,7 +51,7 @@ func (st *state) reconcile(listing []entry, renamed bool, now time.Time) *mail.C
 		}
 	}
 	c := &mail.Confirmation{Session: st.Asked.Session, Quit: st.Asked.Quit, Unnamed: st.Asked.Unnamed}
-	st.Asked = asked{}
+	st.Asked, st.gaveUp = asked{}, 0
 	st.Rows = st.listedRows(listing, promised, c, now)
 	c.Gone = max(0, len(promised)-c.Back)
 	switch {
@@ -85,6 +85,9 @@ func (st *state) listedRows(listing []entry, promised map[uint64]bool, c *mail.C
 					r = &row{UIDL: mail.Octets(k.uidl), Size: k.size}
 				}
 				r.returned(now)
+				if r.Commits == maxCommits {
+					st.gaveUp++
+				}
 			}
 		}
 		if r != nil {

@@ -36,6 +36,10 @@ func (s *session) compare(ctx context.Context, listing []entry, torn bool) {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "messages are listed again although QUIT was acknowledged",
 			slog.Int("back", s.back), slog.Int("gone", s.gone), slog.Int("times", s.st.Stuck))
 	}
+	if s.st.gaveUp > 0 {
+		s.log.LogAttrs(ctx, slog.LevelError, "messages cannot be deleted: the server acknowledges it each time, and lists them again; they are left alone for a while",
+			slog.Int("messages", s.st.gaveUp), slog.Int("times", maxCommits))
+	}
 }
 
 // stand notes the standing of a message, where the listing was counted.

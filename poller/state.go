@@ -50,6 +50,8 @@ type state struct {
 	// sessions in a row after which all of it was still there.
 	Asked asked `json:"asked,omitzero"`
 	Stuck int   `json:"stuck,omitempty"`
+	// gaveUp counts the rows that the last listing made undeletable.
+	gaveUp int
 	// Listed is what is remembered of the last listing. Epoch counts how often
 	// all unique-ids were changed.
 	Listed listed `json:"listed,omitzero"`

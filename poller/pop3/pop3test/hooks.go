@@ -128,4 +128,5 @@ const (
 	QuitRefused              // -ERR, nothing is deleted
 	QuitLie                  // +OK, nothing is deleted
 	QuitHalf                 // -ERR, every second message is deleted
+	QuitSome                 // +OK, every second message is deleted
 )

@@ -17,7 +17,7 @@ func (p *session) quit() error {
 		p.line("-ERR messages not removed")
 	case QuitLie:
 		p.line("+OK")
-	case QuitHalf:
+	case QuitHalf, QuitSome:
 		var half []*stored
 		for i, m := range p.doomed() {
 			if i%2 == 0 {
@@ -25,7 +25,11 @@ func (p *session) quit() error {
 			}
 		}
 		p.update(half)
-		p.line("-ERR some messages not removed")
+		if p.hooks.Quit == QuitSome {
+			p.line("+OK")
+		} else {
+			p.line("-ERR some messages not removed")
+		}
 	default:
 		p.update(p.doomed())
 		p.line("+OK")

@@ -122,6 +122,7 @@ func TestFaults(t *testing.T) {
 		"drop before":   {pop3test.Hooks{Quit: pop3test.QuitDropBefore}, []string{"DELE 1", "QUIT"}, "+OK\r\n", 2},
 		"drop after":    {pop3test.Hooks{Quit: pop3test.QuitDropAfter}, []string{"DELE 1", "QUIT"}, "+OK\r\n", 1},
 		"half":          {pop3test.Hooks{Quit: pop3test.QuitHalf}, []string{"DELE 1", "DELE 2", "QUIT"}, "-ERR some messages not removed\r\n", 1},
+		"some":          {pop3test.Hooks{Quit: pop3test.QuitSome}, []string{"DELE 1", "DELE 2", "QUIT"}, "+OK\r\n", 1},
 		"at once":       {pop3test.Hooks{DeleteAtOnce: true, MaxCommands: 3}, []string{"DELE 1", "NOOP"}, "+OK\r\n", 1},
 		"retr deletes":  {pop3test.Hooks{RetrDeletes: true}, []string{"RETR 1", "QUIT"}, ".\r\n+OK\r\n", 1},
 		"retr hides":    {pop3test.Hooks{RetrHides: true}, []string{"RETR 1", "DELE 1", "QUIT"}, "+OK\r\n", 2},
