@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/poller/oauth"
@@ -22,6 +23,8 @@ type TokenSource interface {
 	// Renew returns another token than one that a server has refused, or the
 	// same where a new one would help no more.
 	Renew(ctx context.Context, refused string) (string, error)
+	// Expiry returns when the token that is held ends; zero if there is none.
+	Expiry() time.Time
 }
 
 // secret returns what the credentials breaker knows the mailbox by.

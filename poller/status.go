@@ -57,6 +57,8 @@ type MailboxStatus struct {
 	BreakerUntil time.Time
 	Refusals     int
 	Blocked      bool
+	// TokenExpiry is when the token of the mailbox ends; zero if it holds none.
+	TokenExpiry time.Time
 	// HostPaused is until when the host's breaker keeps all its mailboxes waiting;
 	// zero if it is closed.
 	HostPaused time.Time
@@ -93,6 +95,9 @@ func (p *Poller) Status() []MailboxStatus {
 		s := a.status
 		if until := a.host.status.Paused; until.After(now) {
 			s.HostPaused = until
+		}
+		if t := a.mailbox.Tokens; t != nil {
+			s.TokenExpiry = t.Expiry()
 		}
 		all[i] = s
 	}

@@ -2,10 +2,7 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/mailkeep/mailkeep/configs"
@@ -36,13 +33,12 @@ func (a *App) openPoller() error {
 func (a *App) pollerOptions() (poller.Options, error) {
 	resolved := a.cfg.Resolve()
 	mailboxes := make([]poller.Mailbox, len(resolved))
-	roots := map[string]*tls.Config{}
+	access := newAccess(a.cfg, a.log)
 	for i, r := range resolved {
-		t, err := tlsConfig(roots, r.CAFile)
-		if err != nil {
+		mailboxes[i] = pollerMailbox(r)
+		if err := access.apply(&mailboxes[i], r); err != nil {
 			return poller.Options{}, fmt.Errorf("mailbox %q: %w", r.Name, err)
 		}
-		mailboxes[i] = pollerMailbox(r, t)
 	}
 	return poller.Options{
 		Mailboxes: mailboxes,
@@ -63,10 +59,11 @@ func (a *App) sessionEnded(r poller.Result) {
 	a.seen.take(r)
 }
 
-func pollerMailbox(r configs.ResolvedMailbox, t *tls.Config) poller.Mailbox {
+// pollerMailbox is a mailbox as it is drained; how it is reached and entered is
+// added by an access.
+func pollerMailbox(r configs.ResolvedMailbox) poller.Mailbox {
 	m := poller.Mailbox{
-		Name: r.Name, Host: r.Address, User: r.User, TLS: t,
-		Password: func(context.Context) (string, error) { return r.Password.Reveal() },
+		Name: r.Name, Host: r.Address, User: r.User,
 		Interval: r.Interval, Jitter: r.Jitter, DailyLimit: r.DailyLimit, HostKey: r.HostKey,
 		Window: r.Window, BatchMessages: r.BatchMessages, BatchOctets: r.BatchSize, BatchTime: r.BatchTime, MaxMessage: r.MaxMessage,
 		LFOnly: r.LFOnly, NoPipelining: r.NoPipelining, RetrConsuming: r.RetrConsuming,
@@ -93,28 +90,6 @@ func pollerMailbox(r configs.ResolvedMailbox, t *tls.Config) poller.Mailbox {
 		m.OnShort = poller.ShortDeleted
 	}
 	return m
-}
-
-// tlsConfig returns the trust of a mailbox: the authorities in caFile, or the
-// system's. Equal files share one value.
-func tlsConfig(known map[string]*tls.Config, caFile string) (*tls.Config, error) {
-	if caFile == "" {
-		return nil, nil
-	}
-	if t, ok := known[caFile]; ok {
-		return t, nil
-	}
-	pem, err := os.ReadFile(caFile)
-	if err != nil {
-		return nil, fmt.Errorf("read ca_file: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, mail.Errorf(mail.Invalid, "ca_file %s holds no PEM certificate", caFile)
-	}
-	t := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	known[caFile] = t
-	return t, nil
 }
 
 // busArchive is the archive as the poller sees it: on the other side of the
