@@ -39,12 +39,20 @@ func Reset(ctx context.Context, s Store, mailbox string) error {
 
 // Reset is the function Reset for a mailbox of this Poller, which is due then.
 // Other processes notice when they look at the mailbox next, within its interval.
+// It is done under the lease: while a session is going on it is mail.InUse, and
+// nothing was reset.
 func (p *Poller) Reset(ctx context.Context, mailbox string) error {
 	a := p.byName[mailbox]
 	if a == nil {
 		return mail.Errorf(mail.NotFound, "no mailbox is named %q", mailbox)
 	}
-	if err := Reset(ctx, p.o.Store, mailbox); err != nil {
+	lease, err := p.o.Leaser.Lease(ctx, mailbox)
+	if err != nil {
+		return leaseFailure(err)
+	}
+	err = Reset(ctx, p.o.Store, mailbox)
+	p.drainer.release(ctx, a.mailbox, lease)
+	if err != nil {
 		return err
 	}
 	p.drainer.recall.forget(mailbox)

@@ -29,6 +29,11 @@ type application struct {
 	// the round. A name that is not configured is mail.NotFound before any work.
 	Probe func(ctx context.Context, c *configs.Config, names []string, force bool, console app.Console) ([]app.ProbeReport, error)
 
+	// Reset closes the breakers of the named mailboxes and has what waits tried at
+	// once. What kept one from being reset is in its report; the error is for what
+	// stopped the round. Unknown names, and no archive, are mail.NotFound.
+	Reset func(ctx context.Context, c *configs.Config, names []string, console app.Console) ([]app.ResetReport, error)
+
 	// Open opens the archive for reading, also while another process runs on it.
 	Open func(ctx context.Context, c *configs.Config, console app.Console) (client, error)
 

@@ -63,32 +63,11 @@ func (p *program) runMailboxTest(cmd *cobra.Command, names []string, force, asJS
 	if err != nil {
 		return err
 	}
-	return probeError(reports)
-}
-
-// probeError is what the exit status comes from: partial if some mailboxes
-// failed; the kind of the failure if all did for the same reason.
-func probeError(reports []app.ProbeReport) error {
-	failed, busy := 0, 0
-	for _, r := range reports {
-		if r.Error != "" {
-			failed++
-		}
-		if r.Kind == mail.InUse.String() {
-			busy++
-		}
+	kinds := make([]string, len(reports))
+	for i, r := range reports {
+		kinds[i] = r.Kind
 	}
-	switch {
-	case failed == 0:
-		return nil
-	case failed < len(reports):
-		return fmt.Errorf("%d of %d mailboxes: %w", failed, len(reports), errPartial)
-	case busy == failed:
-		return mail.Errorf(mail.InUse, "%s in use", map[bool]string{true: "the mailbox is", false: "the mailboxes are"}[failed == 1])
-	case failed == 1:
-		return mail.Errorf(mail.Other, "the mailbox cannot be drained as it is configured now")
-	}
-	return mail.Errorf(mail.Other, "none of %d mailboxes can be drained as they are configured now", failed)
+	return mailboxesError(kinds, "drained as it is configured now")
 }
 
 func renderProbes(out io.Writer, reports []app.ProbeReport, zone *time.Location) error {

@@ -155,3 +155,34 @@ func TestMailboxTest(t *testing.T) {
 		t.Errorf("unknown: status %d, %s", status, out)
 	}
 }
+
+func resets() []app.ResetReport {
+	return []app.ResetReport{
+		{Mailbox: "office", Running: true}, {Mailbox: "sales " + evil},
+		{Mailbox: "busy", Kind: "in use", Error: "in session " + evil, Hint: "wait"}, {Mailbox: "odd", Kind: "temporary", Error: "no answer"},
+	}
+}
+
+func TestMailboxReset(t *testing.T) {
+	r := resets()
+	for _, tc := range []struct {
+		reports []app.ResetReport
+		want    int
+	}{{r[:2], 0}, {r[:3], 3}, {r[2:3], 5}, {r[2:], 1}, {r[3:], 1}} {
+		a := application{Reset: func(_ context.Context, _ *configs.Config, names []string, _ app.Console) ([]app.ResetReport, error) {
+			if !slices.Equal(names, []string{"office", "sales"}) {
+				t.Errorf("%q", names)
+			}
+			return tc.reports, nil
+		}}
+		if status, out, _ := execute(t, a, "mailbox", "reset", "office", "sales", "--json"); status != tc.want || !json.Valid([]byte(out)) {
+			t.Errorf("status %d, want %d: %s", status, tc.want, out)
+		}
+		if status, out, _ := execute(t, a, "mailbox", "reset", "office", "sales"); status != tc.want || strings.Count(out, "\n") != len(tc.reports) {
+			t.Errorf("status %d, want %d: %s", status, tc.want, out)
+		}
+	}
+	if status, _, stderr := execute(t, application{}, "mailbox", "reset"); status != 2 || !strings.Contains(stderr, "mailkeep mailbox reset --help") {
+		t.Errorf("no name: status %d, %s", status, stderr)
+	}
+}

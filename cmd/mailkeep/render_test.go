@@ -106,6 +106,7 @@ func TestRender(t *testing.T) {
 			return renderHistory(w, app.History{Mailbox: "new " + evil, Configured: true}, nil)
 		},
 		"probes.txt": func(w io.Writer) error { return renderProbes(w, probes(), nil) },
+		"resets.txt": func(w io.Writer) error { renderResets(w, resets()); return nil },
 		"mailboxes.txt": func(w io.Writer) error {
 			return renderMailboxList(w, []listedMailbox{
 				{Name: "office", Host: "pop.example.org:995", User: "office@example.org", Security: "tls", Delete: "after-seal", Schedule: "every 15m", State: "ok"},

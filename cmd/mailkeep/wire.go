@@ -13,6 +13,7 @@ func wire() application {
 		Run:       app.Run,
 		DrainOnce: app.DrainOnce,
 		Probe:     app.ProbeMailboxes,
+		Reset:     app.ResetMailboxes,
 		Open: func(ctx context.Context, c *configs.Config, console app.Console) (client, error) {
 			cl, err := app.Open(ctx, c, console)
 			if err != nil {

@@ -62,6 +62,7 @@ func (a *App) service() web.Service {
 		}
 	}
 	if a.has(RolePoller) {
+		s.Reset = a.reset
 		s.Probe = func(ctx context.Context, mailbox string, force bool) (any, error) {
 			return a.probe(ctx, mailbox, force)
 		}

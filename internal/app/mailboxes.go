@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 
 	"github.com/mailkeep/mailkeep/configs"
@@ -18,6 +19,8 @@ type mailboxWorker interface {
 	// probe looks at a mailbox. What the look met is in the report; the error is
 	// for what kept it from looking.
 	probe(ctx context.Context, name string, force bool) (ProbeReport, error)
+	// reset makes the next session begin as if nothing had gone wrong.
+	reset(ctx context.Context, name string) error
 	// stop ends the worker.
 	stop(ctx context.Context) error
 }
@@ -46,6 +49,49 @@ func ProbeMailboxes(ctx context.Context, c *configs.Config, names []string, forc
 		reports = append(reports, r)
 	}
 	return reports, errors.Join(err, w.stop(ctx))
+}
+
+// A ResetReport tells whether a mailbox was reset. Kind, Error and Hint are set if
+// it was not.
+type ResetReport struct {
+	Mailbox string `json:"mailbox"`
+	// Running says that a running process was told, which polls the mailbox now.
+	Running bool   `json:"running"`
+	Kind    string `json:"kind,omitempty"`
+	Error   string `json:"error,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// ResetMailboxes makes the next session of each named mailbox begin as if nothing
+// had gone wrong (see poller.Reset): both breakers close, and what waits is tried
+// at once. Without an archive there is nothing to reset: mail.NotFound. A name that
+// is not configured is mail.NotFound before anything is done.
+func ResetMailboxes(ctx context.Context, c *configs.Config, names []string, console Console) ([]ResetReport, error) {
+	if err := checkNames(c, names); err != nil {
+		return nil, err
+	}
+	if c.NATS.URL == "" {
+		d, err := openDirectory(c.Archive.Dir)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.Close(); err != nil {
+			return nil, err
+		}
+	}
+	w, err := openWorker(ctx, only(c, names), console)
+	if err != nil {
+		return nil, err
+	}
+	reports := make([]ResetReport, len(names))
+	for i, name := range names {
+		_, remote := w.(remoteWorker)
+		reports[i] = ResetReport{Mailbox: name, Running: remote}
+		if err := w.reset(ctx, name); err != nil {
+			reports[i].Kind, reports[i].Error, reports[i].Hint = mail.KindOf(err).String(), err.Error(), mail.HintOf(err)
+		}
+	}
+	return reports, w.stop(ctx)
 }
 
 // only returns the configuration of the named mailboxes alone, for a process
@@ -85,6 +131,8 @@ func (w remoteWorker) probe(ctx context.Context, name string, force bool) (r Pro
 	return r, w.door.Probe(ctx, name, force, &r)
 }
 
+func (w remoteWorker) reset(ctx context.Context, name string) error { return w.door.Reset(ctx, name) }
+
 func (w remoteWorker) stop(context.Context) error {
 	w.door.Close()
 	return nil
@@ -104,6 +152,8 @@ func (w localWorker) probe(ctx context.Context, name string, force bool) (ProbeR
 	return w.app.probe(ctx, name, force)
 }
 
+func (w localWorker) reset(ctx context.Context, name string) error { return w.app.reset(ctx, name) }
+
 func (w localWorker) stop(ctx context.Context) error { return w.app.Stop(ctx) }
 
 // probe looks at a mailbox of this process.
@@ -117,6 +167,22 @@ func (a *App) probe(ctx context.Context, name string, force bool) (ProbeReport, 
 	}
 	i := slices.IndexFunc(a.cfg.Mailboxes, func(m configs.Mailbox) bool { return m.Name == name })
 	return probeReport(a.cfg.Resolve()[i], p), nil
+}
+
+// reset resets a mailbox of this process.
+func (a *App) reset(ctx context.Context, name string) error {
+	if !a.opened.Load() {
+		return errStarting
+	}
+	if err := a.poller.Reset(ctx, name); err != nil {
+		if mail.KindOf(err) == mail.InUse {
+			return mail.WithHint(err, "a session is going on: try again when it has ended")
+		}
+		return ofThisProcess(err)
+	}
+	a.seen.forget(name)
+	a.log.InfoContext(ctx, "mailbox reset", slog.String("mailbox", name))
+	return nil
 }
 
 var errStarting = mail.WithHint(mail.Errorf(mail.Temporary, "the running process is still starting"), "ask again in a moment")

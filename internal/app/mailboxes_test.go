@@ -110,3 +110,71 @@ func TestProbeFailures(t *testing.T) {
 		t.Errorf("no password: %+v", r)
 	}
 }
+
+// Three refusals open the breaker; after a reset the same password is tried
+// again: by a process made for it as by one that runs.
+func TestReset(t *testing.T) {
+	p := newPlant(t, 1, "", "anna")
+	if _, err := ResetMailboxes(t.Context(), p.config, []string{"anna"}, console(t)); mail.KindOf(err) != mail.NotFound {
+		t.Errorf("without an archive: %v", err)
+	}
+	p.server.Mailboxes["anna"].Password = "another"
+	logins := func() (n int) {
+		for _, c := range p.server.Commands() {
+			if c.Verb == "PASS" {
+				n++
+			}
+		}
+		return n
+	}
+	drain := func() string {
+		r, err := DrainOnce(t.Context(), p.config, nil, console(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Mailboxes[0].Outcome
+	}
+	for drain() == "credentials" && logins() < 2 {
+	}
+	before := logins()
+	if r := p.probe(t, "anna")[0]; r.Outcome != "credentials" || r.Connection != nil || logins() != before {
+		t.Errorf("the breaker is not open: %+v", r)
+	}
+	reset := func(wantRunning bool) {
+		t.Helper()
+		r, err := ResetMailboxes(t.Context(), p.config, []string{"anna"}, console(t))
+		if err != nil || len(r) != 1 || r[0].Error != "" || r[0].Running != wantRunning {
+			t.Fatalf("%+v, %v", r, err)
+		}
+	}
+	reset(false)
+	if r := p.probe(t, "anna")[0]; r.Connection == nil || logins() != before+1 {
+		t.Errorf("after a reset: %+v", r)
+	}
+	p.probe(t, "anna")
+	a, err := New(t.Context(), p.config, nil, console(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before = logins()
+	reset(true)
+	if r := p.probe(t, "anna")[0]; r.Connection == nil || logins() != before+1 {
+		t.Errorf("after a reset by the running process: %+v", r)
+	}
+	lease, err := a.bus.Lease(t.Context(), "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := ResetMailboxes(t.Context(), p.config, []string{"anna"}, console(t)); err != nil || r[0].Kind != mail.InUse.String() || r[0].Hint == "" {
+		t.Errorf("in session: %+v, %v", r, err)
+	}
+	if err := lease.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := a.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := ResetMailboxes(t.Context(), p.config, []string{"nobody"}, console(t)); mail.KindOf(err) != mail.NotFound || mail.HintOf(err) == "" {
+		t.Errorf("unknown: %v", err)
+	}
+}

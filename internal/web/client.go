@@ -63,6 +63,12 @@ func (c *Client) Probe(ctx context.Context, mailbox string, force bool, v any) e
 	return c.decode(ctx, http.MethodPost, "/v1/probe?"+q.Encode(), v)
 }
 
+// Reset has the process reset a mailbox.
+func (c *Client) Reset(ctx context.Context, mailbox string) error {
+	q := url.Values{"name": {mailbox}}
+	return c.decode(ctx, http.MethodPost, "/v1/reset?"+q.Encode(), &struct{}{})
+}
+
 // Summary asks for the summary of a view: "catalog" or "index".
 func (c *Client) Summary(ctx context.Context, view string, p uint16) (s mail.ViewSummary, err error) {
 	err = c.get(ctx, fmt.Sprintf("/v1/partitions/%d/%s", p, view), &s)

@@ -119,6 +119,13 @@ func (s Service) probe(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, v)
 }
 
+func (s Service) reset(w http.ResponseWriter, r *http.Request) error {
+	if err := s.Reset(r.Context(), r.URL.Query().Get("name")); err != nil {
+		return err
+	}
+	return reply(w, struct{}{})
+}
+
 func (s Service) status(w http.ResponseWriter, r *http.Request) error {
 	v, err := s.Status(r.Context())
 	if err != nil {

@@ -20,6 +20,8 @@ type Service struct {
 	// Probe looks at a mailbox and returns a value that encoding/json can write;
 	// force says that a breaker is to be passed over.
 	Probe func(ctx context.Context, mailbox string, force bool) (any, error)
+	// Reset closes the breakers of a mailbox and has it polled now.
+	Reset func(ctx context.Context, mailbox string) error
 	// CatalogSummary and IndexSummary identify the content of the views of a
 	// partition, for verify.
 	CatalogSummary func(context.Context, uint16) (mail.ViewSummary, error)
@@ -41,6 +43,8 @@ func Control(s Service) http.Handler {
 	// Looks at the mailbox ?name= on its server; with ?force=true whatever the
 	// breaker says. It counts as a login, so it is no GET.
 	handle(mux, "POST /v1/probe", s.Probe != nil, s.probe)
+	// Resets the mailbox ?name=.
+	handle(mux, "POST /v1/reset", s.Reset != nil, s.reset)
 	// Position, size and digest of a view, for comparison with the ledger.
 	handle(mux, "GET /v1/partitions/{p}/catalog", s.CatalogSummary != nil, summary(s.CatalogSummary))
 	handle(mux, "GET /v1/partitions/{p}/index", s.IndexSummary != nil, summary(s.IndexSummary))

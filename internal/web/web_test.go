@@ -177,3 +177,20 @@ func TestProbeRoundTrip(t *testing.T) {
 		t.Error("a GET logs in somewhere")
 	}
 }
+
+func TestResetRoundTrip(t *testing.T) {
+	var asked []string
+	c := start(t, SocketPath(t.TempDir(), "archive"), Service{Reset: func(_ context.Context, mailbox string) error {
+		asked = append(asked, mailbox)
+		if mailbox == "busy" {
+			return mail.WithHint(mail.Errorf(mail.InUse, "in session"), "wait")
+		}
+		return nil
+	}})
+	if err := c.Reset(t.Context(), "a & b"); err != nil || len(asked) != 1 || asked[0] != "a & b" {
+		t.Errorf("%v, %q", err, asked)
+	}
+	if err := c.Reset(t.Context(), "busy"); mail.KindOf(err) != mail.InUse || mail.HintOf(err) != "wait" {
+		t.Errorf("busy: %v", err)
+	}
+}
