@@ -30,6 +30,7 @@ import (
 	"github.com/mailkeep/mailkeep/internal/telemetry"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/poller"
+	"github.com/mailkeep/mailkeep/poller/oauth"
 )
 
 // An App is one process at work.
@@ -49,6 +50,7 @@ type App struct {
 	partitions []*partition
 	poller     *poller.Poller // nil without the role
 	seen       *sessionsSeen
+	tokens     map[string]*oauth.Source // by mailbox; those with a password left out
 	// opened is set when all of the above is; the doors answer before.
 	opened atomic.Bool
 }
@@ -80,7 +82,7 @@ func newApp(c *configs.Config, roles []Role, console Console) (*App, error) {
 	}
 	return &App{
 		cfg: c, roles: roles, console: console, worker: workerName(), log: log, life: newLifecycle(log),
-		seen: newSessionsSeen(), metrics: newMetrics(c), health: &telemetry.Health{},
+		seen: newSessionsSeen(), tokens: map[string]*oauth.Source{}, metrics: newMetrics(c), health: &telemetry.Health{},
 	}, nil
 }
 

@@ -47,6 +47,9 @@ func (a *App) mailboxStates() []telemetry.MailboxState {
 			Failures: s.Failures, Listed: s.Listed, Held: last.held,
 			CredentialsOpen: s.Blocked, BlastRadiusOpen: !last.blast.IsZero(), Waits: s.Outcome == poller.OutcomeArchive,
 		}
+		if source := a.tokens[m.Name]; source != nil {
+			t.TokenExpiry = source.Expiry()
+		}
 		if m.Timetable == nil {
 			t.Interval = m.Interval
 		}

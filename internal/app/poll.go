@@ -9,6 +9,7 @@ import (
 	"github.com/mailkeep/mailkeep/internal/bus"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/poller"
+	"github.com/mailkeep/mailkeep/poller/oauth"
 	"github.com/mailkeep/mailkeep/poller/pop3"
 )
 
@@ -19,6 +20,11 @@ func (a *App) openPoller() error {
 	}
 	if a.poller, err = poller.New(o); err != nil {
 		return err
+	}
+	for _, m := range o.Mailboxes {
+		if source, ok := m.Tokens.(*oauth.Source); ok {
+			a.tokens[m.Name] = source
+		}
 	}
 	a.metrics.Watch(a.mailboxStates, a.hostStates)
 	stop, err := a.bus.ServePollers(a.tellDue)

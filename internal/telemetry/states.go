@@ -68,7 +68,7 @@ func stateDefs() []Definition {
 		def("mailbox_next_due_timestamp_seconds", "When the mailbox is polled next, in Unix time.", "mailbox"),
 		def("mailbox_oldest_unsealed_timestamp_seconds", "When the oldest message was first seen that is on the server and not sealed, in Unix time; none if all are.", "mailbox"),
 		def("mailbox_certificate_expiry_timestamp_seconds", "End of the server's certificate, in Unix time, as the last session saw it.", "mailbox"),
-		def("mailbox_token_expiry_timestamp_seconds", "End of the OAuth token in use, in Unix time; it is renewed before.", "mailbox"),
+		def("mailbox_token_expiry_timestamp_seconds", "End of the OAuth token that is held, in Unix time; the next session renews it.", "mailbox"),
 		def("mailbox_consecutive_failures", "Sessions in a row that were not ok.", "mailbox"),
 		def("mailbox_listed_messages", "Messages in the last listing.", "mailbox"),
 		def("mailbox_held_messages", "Messages left on the server on purpose, by reason: poison, short, oversize, undeletable and others.", "mailbox", "reason"),
