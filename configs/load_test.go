@@ -47,7 +47,7 @@ func TestMissingFile(t *testing.T) {
 }
 
 func TestExamples(t *testing.T) {
-	env := []string{"OFFICE_PASSWORD=x", "SALES_PASSWORD=x", "SUPPORT_PASSWORD=x", "RECEPTION_PASSWORD=x", "JOURNAL_PASSWORD=x"}
+	env := []string{"OFFICE_PASSWORD=x", "SALES_PASSWORD=x", "SUPPORT_PASSWORD=x", "RECEPTION_PASSWORD=x", "JOURNAL_PASSWORD=x", "CONTOSO_SECRET=x", "PEOPLE_SECRET=x", "DIRECTOR_REFRESH=x"}
 	files, err := filepath.Glob("examples/*.yaml")
 	if err != nil || len(files) < 4 {
 		t.Fatalf("examples: %v, %v", files, err)
