@@ -1,13 +1,17 @@
 package lab
 
 import (
+	"context"
 	"crypto/sha256"
+	_ "embed" // reader.py
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A Served is a message as a server lists it and hands it out.
@@ -18,19 +22,42 @@ type Served struct {
 	Digest [32]byte
 }
 
-// Fetch reads a mailbox with an independent client, curl, and deletes nothing.
+// Fetch reads a mailbox with a reader in Python, which shares nothing with ours
+// and speaks the UTF8 mode of RFC 6856 where it is offered: Courier serves mail
+// with 8-bit headers as it is only there. Nothing is deleted.
 func Fetch(t testing.TB, addr, mailbox string) []Served {
 	t.Helper()
-	all := list(t, addr, mailbox)
+	dir := t.TempDir()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs strings.Builder
+	cmd := exec.Command("python3", "-c", reader, host, port, mailbox, Password, dir)
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("reader.py: %v\n%s", err, errs.String())
+	}
+	all := parseList(t, string(out))
+	measure(t, all, dir)
+	return all
+}
+
+// FetchCurl is Fetch by curl.
+func FetchCurl(t testing.TB, addr, mailbox string) []Served {
+	t.Helper()
+	all := parseList(t, curl(t, mailbox, fmt.Sprintf("url = \"pop3://%s/\"\n", addr)))
 	numbers := make([]int, len(all))
 	for i, m := range all {
 		numbers[i] = m.Number
 	}
-	for i, raw := range retrieve(t, addr, mailbox, numbers) {
-		all[i].Octets, all[i].Digest = int64(len(raw)), sha256.Sum256(raw)
-	}
+	measure(t, all, retrieve(t, addr, mailbox, numbers))
 	return all
 }
+
+//go:embed reader.py
+var reader string
 
 // FetchAll returns the SHA-256 of every message that curl reads from a mailbox
 // whose messages are numbered from 1 to count: digest -> how often.
@@ -40,22 +67,26 @@ func FetchAll(t testing.TB, addr, mailbox string, count int) map[[32]byte]int {
 	for i := range numbers {
 		numbers[i] = i + 1
 	}
+	all := make([]Served, count)
+	for i, n := range numbers {
+		all[i].Number = n
+	}
+	measure(t, all, retrieve(t, addr, mailbox, numbers))
 	got := make(map[[32]byte]int, count)
-	for _, raw := range retrieve(t, addr, mailbox, numbers) {
-		got[sha256.Sum256(raw)]++
+	for _, m := range all {
+		got[m.Digest]++
 	}
 	return got
 }
 
-// list returns the numbers and sizes that LIST gives.
-func list(t testing.TB, addr, mailbox string) []Served {
+// parseList reads the lines of LIST.
+func parseList(t testing.TB, text string) []Served {
 	t.Helper()
-	out := curl(t, mailbox, fmt.Sprintf("url = \"pop3://%s/\"\n", addr))
 	var all []Served
-	for line := range strings.Lines(out) {
+	for line := range strings.Lines(text) {
 		var m Served
 		if line == "\r\n" {
-			continue // all there is of an empty list
+			continue // all that curl prints of an empty list
 		}
 		if _, err := fmt.Sscanf(line, "%d %d", &m.Number, &m.Listed); err != nil {
 			t.Fatalf("LIST: %q: %v", line, err)
@@ -65,34 +96,36 @@ func list(t testing.TB, addr, mailbox string) []Served {
 	return all
 }
 
-// retrieve yields the bodies of messages, by index into numbers, all read over
-// one connection.
-func retrieve(t testing.TB, addr, mailbox string, numbers []int) func(func(int, []byte) bool) {
+// measure fills in what the files of a directory say, which are named by the
+// numbers of the messages.
+func measure(t testing.TB, all []Served, dir string) {
 	t.Helper()
-	return func(yield func(int, []byte) bool) {
-		t.Helper()
-		if len(numbers) == 0 {
-			return
+	for i, m := range all {
+		raw, err := os.ReadFile(filepath.Join(dir, fmt.Sprint(m.Number)))
+		if err != nil {
+			t.Fatal(err)
 		}
-		dir := t.TempDir()
-		var urls strings.Builder
-		for _, n := range numbers {
-			fmt.Fprintf(&urls, "url = \"pop3://%s/%d\"\noutput = \"%s/%d\"\n", addr, n, dir, n)
-		}
-		curl(t, mailbox, urls.String())
-		for i, n := range numbers {
-			raw, err := os.ReadFile(filepath.Join(dir, fmt.Sprint(n)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !yield(i, raw) {
-				return
-			}
-		}
+		all[i].Octets, all[i].Digest = int64(len(raw)), sha256.Sum256(raw)
 	}
 }
 
-// curl runs curl with a configuration and returns its output.
+// retrieve reads messages over one connection into files of a directory.
+func retrieve(t testing.TB, addr, mailbox string, numbers []int) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if len(numbers) == 0 {
+		return dir
+	}
+	var urls strings.Builder
+	for _, n := range numbers {
+		fmt.Fprintf(&urls, "url = \"pop3://%s/%d\"\noutput = \"%s/%d\"\n", addr, n, dir, n)
+	}
+	curl(t, mailbox, urls.String())
+	return dir
+}
+
+// curl runs curl with a configuration and returns its output. A message that
+// has no end would keep it for ever.
 func curl(t testing.TB, mailbox, config string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "config")
@@ -100,7 +133,9 @@ func curl(t testing.TB, mailbox, config string) string {
 	if err := os.WriteFile(name, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("curl", "--disable", "--config", name).CombinedOutput()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "curl", "--disable", "--config", name).CombinedOutput()
 	if err != nil {
 		t.Fatalf("curl: %v\n%s", err, out)
 	}

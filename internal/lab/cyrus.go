@@ -97,7 +97,7 @@ EVENTS {
 // create makes the mailbox of a user, which the first login does.
 func (c *Cyrus) create(t testing.TB, mailbox string) {
 	t.Helper()
-	list(t, c.address, mailbox)
+	Fetch(t, c.address, mailbox)
 	c.next[mailbox] = 1
 }
 
@@ -105,16 +105,15 @@ func (c *Cyrus) create(t testing.TB, mailbox string) {
 func (c *Cyrus) dir(mailbox string) string { return c.jail.path("mail/user/" + mailbox) }
 
 // Deliver implements Server: it adds files and lets Cyrus read the mailbox anew.
-// Line ends become CR LF, unless a message has some: then it is stored as it is.
+// Line ends become CR LF. Of a message that has some, only the last one does:
+// Cyrus serves the others as they are, and would serve a bare LF before the
+// terminator, which then no client finds.
 func (c *Cyrus) Deliver(t testing.TB, mailbox string, raw ...[]byte) {
 	t.Helper()
 	for _, r := range raw {
 		name := filepath.Join(c.dir(mailbox), fmt.Sprintf("%d.", c.next[mailbox]))
 		c.next[mailbox]++
-		if !bytes.Contains(r, []byte("\r\n")) {
-			r = bytes.ReplaceAll(r, []byte("\n"), []byte("\r\n"))
-		}
-		if err := os.WriteFile(name, r, 0o600); err != nil {
+		if err := os.WriteFile(name, withCRLF(r), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chown(name, serverUser, mailGroup); err != nil {
@@ -125,9 +124,21 @@ func (c *Cyrus) Deliver(t testing.TB, mailbox string, raw ...[]byte) {
 	c.jail.run(t, cmd)
 }
 
-// Contents implements Server.
+func withCRLF(raw []byte) []byte {
+	switch {
+	case !bytes.Contains(raw, []byte("\r\n")):
+		return bytes.ReplaceAll(raw, []byte("\n"), []byte("\r\n"))
+	case bytes.HasSuffix(raw, []byte("\n")) && !bytes.HasSuffix(raw, []byte("\r\n")):
+		return append(bytes.Clone(raw[:len(raw)-1]), "\r\n"...)
+	}
+	return raw
+}
+
+// Contents implements Server. What is expunged is unlinked first, which Cyrus
+// leaves to a nightly job.
 func (c *Cyrus) Contents(t testing.TB, mailbox string) [][]byte {
 	t.Helper()
+	c.jail.run(t, c.jail.command(cyrusBin+"cyr_expire", "-C", cyrusConf, "-E", "0", "-X", "0"))
 	entries, err := os.ReadDir(c.dir(mailbox))
 	if err != nil {
 		t.Fatal(err)

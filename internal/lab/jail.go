@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -250,6 +251,7 @@ func (j *jail) inetd(t testing.TB, program string, args ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -257,30 +259,33 @@ func (j *jail) inetd(t testing.TB, program string, args ...string) string {
 			if err != nil {
 				return
 			}
-			cmd := j.command(program, args...)
-			if err := serve(cmd, c.(*net.TCPConn)); err != nil {
-				t.Errorf("%s: %v", program, err)
-				continue
-			}
-			running.Go(func() { cmd.Wait() }) //nolint:errcheck // its status tells nothing
+			running.Go(func() { serve(ctx, j.command(program, args...), c.(*net.TCPConn)) })
 		}
 	})
 	t.Cleanup(func() {
 		l.Close() //nolint:errcheck // it was only listening
+		cancel()
 		running.Wait()
 	})
 	return l.Addr().String()
 }
 
-// serve starts a process on a connection and closes our side of it: it ends
-// when the client has gone.
-func serve(cmd *exec.Cmd, c *net.TCPConn) error {
-	defer c.Close() //nolint:errcheck // the process has its own
+// serve runs a process on a connection until it ends, which it does when the
+// client has gone, or ctx is done. A client whose process fails sees its
+// connection closed.
+func serve(ctx context.Context, cmd *exec.Cmd, c *net.TCPConn) {
 	f, err := c.File()
+	c.Close() //nolint:errcheck // f is the connection now
 	if err != nil {
-		return err
+		return
 	}
-	defer f.Close() //nolint:errcheck // the process has its own
 	cmd.Stdin, cmd.Stdout = f, f
-	return cmd.Start()
+	err = cmd.Start()
+	f.Close() //nolint:errcheck // the process has its own
+	if err != nil {
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { cmd.Process.Kill() }) //nolint:errcheck // it may have ended
+	cmd.Wait()                                                    //nolint:errcheck // its status tells nothing
+	stop()
 }

@@ -1,6 +1,9 @@
 package lab
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 // A Solid is a running solid-pop3d: Maildir, neither CAPA nor STLS, and messages
 // in another order than they were delivered in.
@@ -26,3 +29,16 @@ func StartSolid(t testing.TB, mailboxes ...string) *Solid {
 
 // Address implements Server.
 func (s *Solid) Address() string { return s.address }
+
+// Deliver implements Server. A line end is added where a message has none at its
+// end: solid-pop3d calls it damaged, and refuses the mailbox because of it.
+func (s *Solid) Deliver(t testing.TB, mailbox string, raw ...[]byte) {
+	t.Helper()
+	ended := make([][]byte, len(raw))
+	for i, r := range raw {
+		if ended[i] = r; len(r) > 0 && !bytes.HasSuffix(r, []byte("\n")) {
+			ended[i] = append(bytes.Clone(r), '\n')
+		}
+	}
+	s.maildirs.Deliver(t, mailbox, ended...)
+}
