@@ -19,9 +19,13 @@ func exact(t *testing.T, raw ...string) {
 	for _, m := range raw {
 		all = append(all, m, "next\r\n")
 	}
+	sizes := make([]int, len(all))
+	for i, m := range all {
+		sizes[i] = len(m)
+	}
 	for _, w := range windows {
 		bubble(t, func(t *testing.T, r *rig) {
-			takes, err := fetch(t, r.login(), len(all), w)
+			takes, err := fetchSized(t, r.login(), sizes, w)
 			if err != nil {
 				t.Fatalf("window %+v: %v", w, err)
 			}
@@ -122,6 +126,26 @@ func TestRow52_NoDotStuffing(t *testing.T) {
 			noQuit(t, r, tx)
 		}, "fine\r\n", "a\r\n.\r\nlost tail\r\n", "next\r\n")
 	}
+}
+
+// TestRow51Glued: in a pipeline a body without that CR LF ends with the next
+// message, and what it swallowed, an answer at least, shows in its size.
+func TestRow51Glued(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.hooks(pop3test.Hooks{NoFinalCRLF: true})
+		tx := r.login()
+		takes, err := fetchSized(t, tx, []int{6, 6, 6, 6}, pop3.Window{Count: 8})
+		wantError(t, err, pop3.Protocol, pop3.ErrDesync)
+		wantBodies(t, takes, "fine\r\n")
+		noQuit(t, r, tx)
+	}, "fine\r\n", "no end", "next\r\n", "last\r\n")
+	bubble(t, func(t *testing.T, r *rig) { // sizes that are somewhat wrong are not that
+		takes, err := fetchSized(t, r.login(), []int{3, 3}, pop3.Window{Count: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantBodies(t, takes, "fine\r\n", "last\r\n")
+	}, "fine\r\n", "last\r\n")
 }
 
 // noQuit tells that a broken session refuses QUIT and everything else.

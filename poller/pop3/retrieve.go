@@ -273,13 +273,14 @@ func (r *retrieval) sameForm(st status) error {
 
 // glued reports whether a body in a pipeline may have swallowed the next answer:
 // where a server leaves out the CR LF before the terminator, a body ends with that
-// of the next message, and looks as sound as any. Alone, it has no end.
+// of the next message, and looks as sound as any. Alone, it has no end. Where LIST
+// tells no sizes there is nothing to tell it by.
 func (r *retrieval) glued(octets int64) bool {
 	if r.answered >= r.sent {
 		return false
 	}
 	this, next := r.wants[r.answered-1].Size, r.wants[r.answered].Size
-	return this >= 0 && next >= 0 && octets-this >= next+int64(len(".\r\n+OK\r\n"))
+	return this > 0 && next > 0 && octets-this >= next+int64(len(".\r\n+OK\r\n"))
 }
 
 // receive streams a body to its writer. What that does to the writer is known

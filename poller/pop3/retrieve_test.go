@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -229,7 +230,7 @@ func TestRow82_BothSidesWrite(t *testing.T) {
 			r.box.Messages = append(r.box.Messages, pop3test.Message{Raw: []byte(big)})
 		}
 		start := time.Now()
-		takes, err := fetch(t, r.login(), 50, pop3.Window{Count: 7})
+		takes, err := fetchSized(t, r.login(), slices.Repeat([]int{len(big)}, 50), pop3.Window{Count: 7})
 		if err != nil || len(takes) != 50 || time.Since(start) > 0 {
 			t.Errorf("%d takes in %v, %v", len(takes), time.Since(start), err)
 		}

@@ -163,9 +163,19 @@ type take struct {
 // fetch retrieves messages 1 to n.
 func fetch(t *testing.T, tx *pop3.Transaction, n int, w pop3.Window) ([]take, error) {
 	t.Helper()
-	wants := make([]pop3.Want, n)
-	for i := range wants {
-		wants[i] = pop3.Want{Number: i + 1, Size: 100}
+	sizes := make([]int, n)
+	for i := range sizes {
+		sizes[i] = 100
+	}
+	return fetchSized(t, tx, sizes, w)
+}
+
+// fetchSized retrieves messages that LIST announced with these sizes, from 1 on.
+func fetchSized(t *testing.T, tx *pop3.Transaction, sizes []int, w pop3.Window) ([]take, error) {
+	t.Helper()
+	wants := make([]pop3.Want, len(sizes))
+	for i, size := range sizes {
+		wants[i] = pop3.Want{Number: i + 1, Size: int64(size)}
 	}
 	bodies := map[int]*bytes.Buffer{}
 	var takes []take
