@@ -72,6 +72,10 @@ type Mailbox struct {
 	// beyond. 0 is no limit.
 	DailyLimit int64
 	HostKey    string // mailboxes of one key share the limits per host; Host without its port
+	// PerHost and LoginsPerMinute are the limits of the host; those of Options. Of
+	// the mailboxes of one key, the first tells.
+	PerHost         int
+	LoginsPerMinute int
 
 	Window        int           // RETRs outstanding; 32, at most 64
 	WindowOctets  int64         // their LIST octets; 16 MiB

@@ -18,8 +18,8 @@ type Options struct {
 	Store     Store
 
 	MaxSessions     int // at once; 32
-	PerHost         int // sessions at once on one host; 4
-	LoginsPerMinute int // on one host; 30
+	PerHost         int // sessions at once on one host, unless a Mailbox says otherwise; 4
+	LoginsPerMinute int // on one host, likewise; 30
 	// StopGrace is how long sessions may go on when the Poller stops, to commit
 	// what is sealed; 20 s.
 	StopGrace time.Duration
@@ -95,7 +95,7 @@ func (p *Poller) addMailboxes() error {
 			continue
 		}
 		if hosts[m.HostKey] == nil {
-			hosts[m.HostKey] = newHost(m.HostKey, p.o.PerHost, p.o.LoginsPerMinute)
+			hosts[m.HostKey] = newHost(m.HostKey, or(m.PerHost, p.o.PerHost), or(m.LoginsPerMinute, p.o.LoginsPerMinute))
 			p.hosts = append(p.hosts, hosts[m.HostKey])
 		}
 		a := &account{mailbox: m, host: hosts[m.HostKey], index: -1}

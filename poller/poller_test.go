@@ -173,6 +173,29 @@ func TestLoginsPerMinute(t *testing.T) {
 	})
 }
 
+// TestHostHasItsOwnLimits: what is set for the mailboxes of a host goes before the
+// limits of all.
+func TestHostHasItsOwnLimits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPark(t, 40, 2)
+		p.o.LoginsPerMinute, p.o.PerHost = 20, 4
+		for i := range p.o.Mailboxes {
+			m := &p.o.Mailboxes[i]
+			m.Interval = time.Minute
+			if i%2 == 1 {
+				m.LoginsPerMinute, m.PerHost = 2, 1
+			}
+		}
+		p.polling(30*time.Minute, nil)
+		wide, narrow := len(p.opened["pop0.example.org:110"]), len(p.opened["pop1.example.org:110"])
+		if narrow < 58 || narrow > 62 || wide < 400 {
+			t.Errorf("%d logins at 2 a minute, %d at 20, in 30 minutes", narrow, wide)
+		}
+		expect(t, "at once", p.most["pop1.example.org:110"], 1)
+	})
+}
+
 // countBy returns the number of logins by user.
 func (p *park) countBy() map[string]int {
 	n := make(map[string]int)

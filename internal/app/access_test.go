@@ -167,3 +167,19 @@ mailboxes:
 		t.Errorf("the proxy was asked %q", got)
 	}
 }
+
+// TestHostsHaveTheirOwnLimits: the limits of a host reach its mailboxes.
+func TestHostsHaveTheirOwnLimits(t *testing.T) {
+	m := reached(t, t.TempDir(), `
+hosts:
+  slow: {address: pop.example.org, per_host: 2, logins_per_minute: 7}
+mailboxes:
+  - {name: ann, host: slow, password_env: PW}
+  - {name: bob, host: pop.example.net, password_env: PW}
+`)
+	for name, want := range map[string][2]int{"ann": {2, 7}, "bob": {4, 30}} {
+		if got := [2]int{m[name].PerHost, m[name].LoginsPerMinute}; got != want {
+			t.Errorf("%s: %v sessions and logins a minute, want %v", name, got, want)
+		}
+	}
+}

@@ -70,7 +70,7 @@ func (a *App) sessionEnded(r poller.Result) {
 func pollerMailbox(r configs.ResolvedMailbox) poller.Mailbox {
 	m := poller.Mailbox{
 		Name: r.Name, Host: r.Address, User: r.User,
-		Interval: r.Interval, Jitter: r.Jitter, DailyLimit: r.DailyLimit, HostKey: r.HostKey,
+		Interval: r.Interval, Jitter: r.Jitter, DailyLimit: r.DailyLimit, HostKey: r.HostKey, PerHost: r.PerHost, LoginsPerMinute: r.LoginsPerMinute,
 		Window: r.Window, BatchMessages: r.BatchMessages, BatchOctets: r.BatchSize, BatchTime: r.BatchTime, MaxMessage: r.MaxMessage,
 		LFOnly: r.LFOnly, NoPipelining: r.NoPipelining, RetrConsuming: r.RetrConsuming,
 		DeleteAge: r.DeleteAge, MaxDoubt: r.MaxDoubt, MaxDoubtPercent: r.MaxDoubtPercent,
