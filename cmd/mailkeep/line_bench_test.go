@@ -145,7 +145,7 @@ func (l *line) mailkeep(b *testing.B) {
 	l.prepare(b)
 	s := emptySite(b)
 	var yaml strings.Builder
-	fmt.Fprintf(&yaml, "hosts:\n  lab: {address: %s, security: plain, allow_plain: true}\nmailboxes:\n", l.server.POP3)
+	fmt.Fprintf(&yaml, "hosts:\n  lab: {address: %s, security: plain, allow_plain: true, logins_per_minute: 6000}\nmailboxes:\n", l.server.POP3)
 	for _, box := range l.mail.Boxes {
 		fmt.Fprintf(&yaml, "  - {name: %s, host: lab, password_file: %q}\n", box, s.password())
 	}
@@ -172,13 +172,7 @@ func (l *line) mpop(b *testing.B) {
 	l.prepare(b)
 	dir := b.TempDir()
 	maildir := makeMaildir(b, dir)
-	var rc strings.Builder
-	fmt.Fprintf(&rc, "defaults\nhost 127.0.0.1\nport %s\ntls off\nauth user\npassword %s\nkeep off\ndelivery maildir %s\nuidls_file %s/uidls_%%U\n",
-		port(l.server.POP3), lab.Password, maildir, dir)
-	for _, box := range l.mail.Boxes {
-		fmt.Fprintf(&rc, "account %s\nuser %s\n", box, box)
-	}
-	conf := writeConf(b, dir, "mpoprc", rc.String())
+	conf := writeConf(b, dir, "mpoprc", mpoprc(l.server.POP3, maildir, dir, l.mail.Boxes))
 	drained := measure(b, exec.Command("mpop", append([]string{"-q", "-C", conf}, l.mail.Boxes...)...), nil)
 	l.record(mpop, drained)
 	l.mustBeIn(b, mpop, maildir)
