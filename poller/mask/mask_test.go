@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 )
@@ -18,6 +19,13 @@ func TestRepeats(t *testing.T) {
 		{"bad token ..." + long[8:20] + "...", []string{"x", long}, true},
 		{"bad token ..." + long[8:19] + "...", []string{"!", long}, false},
 		{"bad token " + long, []string{long}, true},
+		{"bad line " + base64.StdEncoding.EncodeToString([]byte("\x00ann\x00hunter2")), []string{"hunter2"}, true},
+		{"bad line " + base64.StdEncoding.EncodeToString([]byte("\x00anna\x00hunter2")), []string{"hunter2"}, true},
+		{"bad line " + base64.RawURLEncoding.EncodeToString([]byte("hunter2, says anton")), []string{"hunter2"}, true},
+		{"bad line " + base64.StdEncoding.EncodeToString([]byte("\x00ann\x00another")), []string{"hunter2"}, false},
+		{"bad form p=a%26b%3D+c", []string{"a&b= c"}, true},
+		{"bad path /a&b=%20c", []string{"a&b= c"}, true},
+		{"any text", []string{"abc"}, false}, // what base64 makes of it says nothing
 		{"anything", []string{""}, false},
 		{"anything", nil, false},
 		{"", []string{"a"}, false},
