@@ -30,18 +30,6 @@ func TestRow84SlowArchive(t *testing.T) {
 	}, letters(3)...)
 }
 
-func TestRow85AnotherClientDeletes(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		r.strict = false
-		r.originals = r.originals[:0]
-		r.hooks(pop3test.Hooks{OnCommand: onLine("RETR 3", pop3test.Action{Raw: "-ERR message expunged\r\n"})})
-		r.drainOK()
-		r.box.Left()
-		res := r.drainOK()
-		expect(t, "outcome", res.Outcome, OutcomeOK)
-	}, letters(5)...)
-}
-
 func TestRow86LeaseLost(t *testing.T) {
 	for name, script := range map[string]func(r *rig){
 		"before DELE": func(r *rig) { r.leases.check = func(n int) error { return lostAt(n, 1) } },
