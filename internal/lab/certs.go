@@ -15,6 +15,13 @@ import (
 	"time"
 )
 
+// Certificates makes a certificate authority and a certificate for localhost and
+// 127.0.0.1 that it signed: ca.pem, server.pem and server.key in dir.
+func Certificates(t testing.TB, dir string) {
+	t.Helper()
+	writeCerts(t, dir)
+}
+
 // writeCerts makes a certificate authority and a server certificate for
 // localhost and 127.0.0.1: ca.pem, server.pem and server.key in dir.
 func writeCerts(t testing.TB, dir string) {
