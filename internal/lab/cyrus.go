@@ -11,16 +11,18 @@ import (
 	"testing"
 )
 
-// A Cyrus is a running Cyrus POP3 server. The first two fields are its settings.
+// A Cyrus is a running Cyrus POP3 server.
 type Cyrus struct {
-	// MinPoll is how many minutes must pass between two logins (popminpoll).
-	MinPoll int
-	// UIDL is the uidl_format; "cyrus" if it is empty.
-	UIDL string
-
 	jail    *jail
 	address string
 	next    map[string]int // the UID that the next message gets
+	end     func()         // ends the processes
+}
+
+// CyrusSettings are what a test may want otherwise.
+type CyrusSettings struct {
+	MinPoll int    // minutes that must pass between two logins: popminpoll
+	UIDL    string // uidl_format; "cyrus" if it is empty
 }
 
 // Programs of Cyrus, and the configuration that each is told of.
@@ -29,15 +31,13 @@ const (
 	cyrusConf = "/etc/lab-imapd.conf"
 )
 
-// StartCyrus starts a Cyrus of these settings with the named mailboxes.
-func StartCyrus(t testing.TB, settings Cyrus, mailboxes ...string) *Cyrus {
+// StartCyrus starts a Cyrus with the named mailboxes.
+func StartCyrus(t testing.TB, mailboxes ...string) *Cyrus {
 	t.Helper()
-	c := &Cyrus{MinPoll: settings.MinPoll, UIDL: settings.UIDL, address: freePort(t), next: make(map[string]int)}
-	if c.UIDL == "" {
-		c.UIDL = "cyrus"
+	c := &Cyrus{jail: newJail(t, "cyrus", mailboxes), address: freePort(t), next: make(map[string]int)}
+	for _, dir := range []string{"db", "proc", "log", "msg", "lock", "socket", "user", "quota"} {
+		c.jail.mkdir(t, "conf/"+dir)
 	}
-	c.jail = newJail(t, "cyrus", mailboxes)
-	c.configure(t)
 	for _, m := range mailboxes {
 		cmd := c.jail.command("/usr/sbin/saslpasswd2", "-p", "-c", "-f", "/conf/sasldb2", "-u", "localhost", m)
 		cmd.Stdin = strings.NewReader(Password)
@@ -46,20 +46,33 @@ func StartCyrus(t testing.TB, settings Cyrus, mailboxes ...string) *Cyrus {
 	for _, dir := range []string{"conf", "mail", "run"} {
 		c.jail.own(t, dir, serverUser)
 	}
-	log := c.jail.path("log")
-	start(t, c.jail.command(cyrusBin+"master", "-C", cyrusConf, "-M", "/etc/lab-cyrus.conf", "-p", "/run/cyrus.pid", "-D"), log)
-	await(t, c.address, log)
+	c.start(t, CyrusSettings{})
 	for _, m := range mailboxes {
 		c.create(t, m)
 	}
 	return c
 }
 
-func (c *Cyrus) configure(t testing.TB) {
+// Restart starts the server again with other settings. Port and mailboxes stay.
+func (c *Cyrus) Restart(t testing.TB, settings CyrusSettings) {
 	t.Helper()
-	for _, dir := range []string{"db", "proc", "log", "msg", "lock", "socket", "user", "quota"} {
-		c.jail.mkdir(t, "conf/"+dir)
+	c.end()
+	c.start(t, settings)
+}
+
+func (c *Cyrus) start(t testing.TB, settings CyrusSettings) {
+	t.Helper()
+	if settings.UIDL == "" {
+		settings.UIDL = "cyrus"
 	}
+	c.configure(t, settings)
+	log := c.jail.path("log")
+	c.end = start(t, c.jail.command(cyrusBin+"master", "-C", cyrusConf, "-M", "/etc/lab-cyrus.conf", "-p", "/run/cyrus.pid", "-D"), log)
+	await(t, c.address, log)
+}
+
+func (c *Cyrus) configure(t testing.TB, settings CyrusSettings) {
+	t.Helper()
 	c.jail.write(t, cyrusConf, fmt.Sprintf(`configdirectory: /conf
 defaultpartition: default
 partition-default: /mail
@@ -82,7 +95,7 @@ expunge_mode: immediate
 delete_mode: immediate
 conversations: no
 mailbox_legacy_dirs: yes
-`, c.MinPoll, c.UIDL), 0o644)
+`, settings.MinPoll, settings.UIDL), 0o644)
 	c.jail.write(t, "etc/lab-cyrus.conf", fmt.Sprintf(`START {
   recover cmd="%sctl_cyrusdb -r -C %s"
 }

@@ -48,7 +48,7 @@ func Start(t testing.TB, name string, mailboxes ...string) Server {
 	case "popa3d":
 		return StartPopa3d(t, mailboxes...)
 	case "cyrus":
-		return StartCyrus(t, Cyrus{}, mailboxes...)
+		return StartCyrus(t, mailboxes...)
 	case "mailutils":
 		return StartMailutils(t, mailboxes...)
 	case "solid":
