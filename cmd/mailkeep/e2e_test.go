@@ -86,6 +86,9 @@ func (s *site) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(exe, append(args, "--config", s.config)...)
 	cmd.Args[0] = "mailkeep" // what testscript.Main goes by
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAILKEEP_") })
+	if _, test := s.t.(*testing.T); test {
+		cmd.Env = append(cmd.Env, "MAILKEEP_LOG_LEVEL=debug") // for the search of all output, see tests
+	}
 	return cmd
 }
 
