@@ -23,8 +23,12 @@ check-static:
 check-race:
 	$(GO) test -race -shuffle=on ./mail ./configs ./poller/... ./parser/... ./indexer/... ./sink/... ./internal/app ./internal/bus/... ./internal/durable/... ./internal/telemetry ./internal/web
 
+# What all tests print and log is kept in test.log, and searched for the passwords
+# of the tests' mailboxes.
 test: servers
-	$(GO) test -shuffle=on ./...
+	@{ $(GO) test -v -shuffle=on ./... 2>&1; echo $$? >test.status; } | tee test.log | grep -E --line-buffered '^(ok|FAIL|panic)' || true
+	@[ "$$(cat test.status)" = 0 ] || { grep -E -B 20 '^ *(--- FAIL|panic)' test.log; echo "all output is in test.log"; exit 1; }
+	@$(GO) run ./internal/lab/leaks test.log
 	@missing=$$(internal/lab/servers.sh missing); [ -z "$$missing" ] || printf 'NOT TESTED: %s\n' "$$missing"
 
 # The programs that tests talk to: POP3 servers and clients that we did not
@@ -87,4 +91,4 @@ image:
 	docker build -t mailkeep .
 
 clean:
-	rm -rf dist coverage.out mailkeep
+	rm -rf dist coverage.out mailkeep test.log test.status

@@ -32,7 +32,7 @@ func newPlant(t *testing.T, n int, more string, boxes ...string) *plant {
 	t.Helper()
 	p := &plant{server: &pop3test.Server{Mailboxes: map[string]*pop3test.Mailbox{}}}
 	for b, box := range boxes {
-		m := &pop3test.Mailbox{Password: "secret"}
+		m := &pop3test.Mailbox{Password: "secret-of-the-plant"}
 		for i := range n {
 			at := time.Date(2026, 1, 1+b, i/60, i%60, 0, 0, time.UTC).Format(time.RFC1123Z)
 			m.Messages = append(m.Messages, pop3test.Message{UIDL: fmt.Sprintf("%s-%d", box, i), Raw: fmt.Appendf(nil,
@@ -57,12 +57,12 @@ func (p *plant) configure(t *testing.T, addr, more string, boxes []string) {
 	dir := t.TempDir()
 	file, password := filepath.Join(dir, "mailkeep.yaml"), filepath.Join(dir, "password")
 	var text strings.Builder
-	text.WriteString(fmt.Sprintf("archive: {dir: %q}\nlog: {level: error}\nhosts:\n  pop: {address: %s, security: plain, allow_plain: true, logins_per_minute: 60000}\n%s\nmailboxes:\n",
+	text.WriteString(fmt.Sprintf("archive: {dir: %q}\nlog: {level: debug}\nhosts:\n  pop: {address: %s, security: plain, allow_plain: true, logins_per_minute: 60000}\n%s\nmailboxes:\n",
 		filepath.Join(dir, "archive"), addr, more))
 	for _, b := range boxes {
 		text.WriteString(fmt.Sprintf("  - {name: %s, host: pop, password_file: %q}\n", b, password))
 	}
-	for name, content := range map[string]string{file: text.String(), password: "secret\n"} {
+	for name, content := range map[string]string{file: text.String(), password: "secret-of-the-plant\n"} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -19,9 +19,9 @@ func openTestApp(t *testing.T, ctx context.Context) *App {
 	t.Helper()
 	dir := t.TempDir()
 	file, password := filepath.Join(dir, "mailkeep.yaml"), filepath.Join(dir, "password")
-	text := fmt.Sprintf("archive: {dir: %q}\nlog: {level: error}\nmailboxes:\n  - {name: anna, host: '127.0.0.1:1', user: anna, password_file: %q}\n",
+	text := fmt.Sprintf("archive: {dir: %q}\nlog: {level: debug}\nmailboxes:\n  - {name: anna, host: '127.0.0.1:1', user: anna, password_file: %q}\n",
 		filepath.Join(dir, "archive"), password)
-	for name, content := range map[string]string{file: text, password: "secret\n"} {
+	for name, content := range map[string]string{file: text, password: "secret-of-the-plant\n"} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
