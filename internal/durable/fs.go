@@ -59,6 +59,18 @@ type File interface {
 // WriteFile replaces the file name by data such that after a crash either the
 // old or the new content is there, whole. On nil the new one is durable.
 func WriteFile(fsys FS, name string, data []byte) error {
+	if err := PlaceFile(fsys, name, data); err != nil {
+		return err
+	}
+	if err := fsys.SyncDir(path.Dir(name)); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// PlaceFile is WriteFile without the end: the new content is durable after the
+// next SyncDir of its directory. Who writes many files syncs it once for all.
+func PlaceFile(fsys FS, name string, data []byte) error {
 	tmp := name + ".tmp"
 	if err := writeNew(fsys, tmp, data); err != nil {
 		_ = fsys.Remove(tmp) // best effort: the next WriteFile removes it too
@@ -66,9 +78,6 @@ func WriteFile(fsys FS, name string, data []byte) error {
 	}
 	// If we die here, the old content stands and a stray .tmp beside it.
 	if err := fsys.Rename(tmp, name); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if err := fsys.SyncDir(path.Dir(name)); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
