@@ -143,6 +143,9 @@ func TestK08SealedNotRecorded(t *testing.T) {
 func TestK09BeforeDele(t *testing.T) {
 	kills(t,
 		death{name: "lease checked", point: "checked"},
+		death{name: "before the state tells of it", point: "ask.before"},
+		death{name: "while the state is saved", point: "ask.during"},
+		death{name: "the state tells of it", point: "ask.after"},
 		death{name: "about to send it", point: "send.DELE"},
 		death{name: "first DELE sent", verb: "DELE", then: gone},
 	)

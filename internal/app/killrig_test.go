@@ -143,7 +143,8 @@ type victim struct {
 	file      string // the worker's configuration
 	originals [][]byte
 
-	logs bytes.Buffer // of all workers
+	logs  bytes.Buffer   // of all workers
+	after pop3test.Hooks // of the sessions that settle
 
 	mu        sync.Mutex
 	worker    *exec.Cmd
@@ -379,7 +380,7 @@ const mostSessions = 2
 // worker may have to wait until the lease of a dead one has run out.
 func (k *victim) settle() {
 	k.t.Helper()
-	k.hooks(pop3test.Hooks{})
+	k.hooks(k.after)
 	before := k.logins()
 	until := time.Now().Add(30 * time.Second)
 	again := time.NewTicker(250 * time.Millisecond)

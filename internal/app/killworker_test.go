@@ -229,14 +229,20 @@ type frailStore struct {
 	f *fuse
 }
 
-// Save has three points: before, while the store works on it, and after.
+// Save has three points: before, while the store works on it, and after. What is
+// saved before DELE tells what is about to be deleted; its points are called
+// "ask", those of all else "save".
 func (s frailStore) Save(ctx context.Context, mailbox string, data []byte, rev uint64) (uint64, error) {
-	s.f.reach("save.before")
-	if s.f.point == "save.during" {
-		go s.f.reach("save.during")
+	what := "save"
+	if bytes.Contains(data, []byte(`"draft":`)) {
+		what = "ask"
+	}
+	s.f.reach(what + ".before")
+	if s.f.point == what+".during" {
+		go s.f.reach(what + ".during")
 	}
 	rev, err := s.Store.Save(ctx, mailbox, data, rev)
-	s.f.reach("save.after")
+	s.f.reach(what + ".after")
 	return rev, err
 }
 
