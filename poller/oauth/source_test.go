@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -54,9 +55,7 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 		status, body = s.answer(len(s.asked), form)
 	}
 	w := httptest.NewRecorder()
-	for k, v := range s.headers {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), s.headers)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if text, ok := body.(string); ok {
@@ -458,6 +457,8 @@ func TestRealServer(t *testing.T) {
 	if _, err := newSource(t, c).Token(t.Context()); oauth.ClassOf(err) != oauth.Temp {
 		t.Errorf("silent: %v", err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if len(asked) != 3 {
 		t.Errorf("asked for %v", asked)
 	}

@@ -107,8 +107,9 @@ func TestTunnel(t *testing.T) {
 			for _, user := range []string{"", "ann"} {
 				t.Run(string(scheme)+" "+security.String()+" "+user, func(t *testing.T) {
 					tg := newTarget(t, security == pop3.TLS)
-					r := serve(t, handle)
+					r := newRelay(t, handle)
 					r.user, r.hide["pop.example.org:995"] = user, tg.addr
+					r.start()
 					if err := session(t, tg, security, proxy.Proxy{Scheme: scheme, Address: r.addr, User: user, Password: password(secret)}); err != nil {
 						t.Fatal(err)
 					}
@@ -147,9 +148,10 @@ func TestProxyRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tg := newTarget(t, true)
-			r := serve(t, kinds[c.scheme])
+			r := newRelay(t, kinds[c.scheme])
 			r.user, r.say = c.user, c.say
 			r.hide["pop.example.org:995"] = "127.0.0.1:1" // where nobody listens
+			r.start()
 			err := session(t, tg, pop3.TLS, proxy.Proxy{Scheme: c.scheme, Address: r.addr, User: c.as, Password: password(secret)})
 			switch {
 			case err == nil:
@@ -170,12 +172,13 @@ func TestProxyRefuses(t *testing.T) {
 
 // TestLeftover: what came in one segment with the proxy's answer is the server's.
 func TestLeftover(t *testing.T) {
-	l := serve(t, func(_ *relay, c net.Conn) error { // a server that is silent
+	l := newRelay(t, func(_ *relay, c net.Conn) error { // a server that is silent
 		_, err := io.Copy(io.Discard, c)
 		return err
-	})
-	r := serve(t, httpProxy)
+	}).start()
+	r := newRelay(t, httpProxy)
 	r.hold = "+OK held back\r\nand more"
+	r.start()
 	p := proxy.Proxy{Scheme: proxy.HTTP, Address: r.addr}
 	c, err := p.DialContext(t.Context(), "tcp", l.addr)
 	if err != nil {

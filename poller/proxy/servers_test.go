@@ -26,35 +26,41 @@ type relay struct {
 	user string            // "" wants no authentication
 	hide map[string]string // names that only the proxy knows
 
-	wg    sync.WaitGroup
-	mu    sync.Mutex
-	asked []string // targets, as the client named them
+	handle func(*relay, net.Conn) error
+	l      net.Listener
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	asked  []string // targets, as the client named them
 }
 
-// serve starts a relay whose connections are handled by f.
-func serve(t *testing.T, f func(r *relay, c net.Conn) error) *relay {
+// newRelay makes a relay whose connections are handled by f, once it is started.
+func newRelay(t *testing.T, f func(r *relay, c net.Conn) error) *relay {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{t: t, addr: l.Addr().String(), hide: map[string]string{}}
+	return &relay{t: t, l: l, handle: f, addr: l.Addr().String(), hide: map[string]string{}}
+}
+
+// start accepts connections until the test ends.
+func (r *relay) start() *relay {
 	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(func() {
+	r.t.Cleanup(func() {
 		cancel()
-		l.Close()
+		r.l.Close()
 		r.wg.Wait()
 	})
 	r.wg.Go(func() {
 		for {
-			c, err := l.Accept()
+			c, err := r.l.Accept()
 			if err != nil {
 				return
 			}
 			r.wg.Go(func() {
 				defer context.AfterFunc(ctx, func() { c.Close() })()
 				defer c.Close()
-				f(r, c)
+				r.handle(r, c)
 			})
 		}
 	})
