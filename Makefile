@@ -6,7 +6,7 @@ COUNT    ?= 3
 ROUNDS   ?= 3
 TOOLS    := -modfile=internal/tools/go.mod
 
-.PHONY: all check check-static check-race test servers demo run bench fuzz crash docs golden image clean
+.PHONY: all check check-static check-race test servers demo run bench losses fuzz crash docs golden image clean
 all: check
 
 # The gate.
@@ -68,6 +68,11 @@ bench: contenders
 	$(GO) test -p 1 -run '^$$' -bench . -benchmem -benchtime 0.3s -count $(COUNT) -timeout 30m $(PARTS)
 	$(GO) test -run '^$$' -bench Line -benchtime $(ROUNDS)x -timeout 60m ./cmd/mailkeep
 
+# What becomes of mail when servers misbehave: the table of docs/benchmarks.md
+# with other clients beside ours. It takes two minutes.
+losses: contenders
+	$(GO) test -run '^$$' -bench Losses -benchtime 1x -timeout 20m ./cmd/mailkeep | grep '^|'
+
 # Each fuzz target of each package, one after the other.
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \
@@ -79,8 +84,10 @@ fuzz:
 # The tests that kill, cut, damage and fill disks: those of the rooms several
 # times over, those of the whole program in their long form (two hours).
 crash: servers
-	$(GO) test -race -count 5 -run 'Crash|Kill|Torn|Cut|Flip|Fail|Fault' ./poller/... ./indexer/... ./sink/... ./internal/...
-	MAILKEEP_KILLS=200 MAILKEEP_FAULTS=all $(GO) test -timeout 4h -v -run 'Kill|Fault|DiskFull' ./cmd/mailkeep
+	$(GO) test -race -count 5 -run 'Crash|Kill|Torn|Cut|Flip|Fail|Fault|^TestX[0-9]' ./poller/... ./indexer/... ./sink/... ./internal/...
+	MAILKEEP_KILLS=200 $(GO) test -count 3 -timeout 30m -run '^TestK[0-9]' ./internal/app
+	MAILKEEP_LARGE=1 $(GO) test -run '^TestRow61' ./poller
+	MAILKEEP_KILLS=200 MAILKEEP_FAULTS=all $(GO) test -timeout 4h -v -run 'Kill|Fault|DiskFull|^TestK[0-9]' ./cmd/mailkeep
 
 # What is printed from the code: configuration reference and golden files.
 docs golden:
