@@ -232,6 +232,20 @@ func TestPolicyChanges(t *testing.T) {
 	}, letters(3)...)
 }
 
+// What UIDL does not name is looked at once a week while it is kept, and at once
+// when it is to be deleted.
+func TestPolicyChangeDoesNotWaitAWeek(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.deliver(pop3test.Message{UIDL: "twin", Raw: []byte(letter("a", 90))}, pop3test.Message{UIDL: "twin", Raw: []byte(letter("b", 90))})
+		r.m.Policy = KeepAll
+		r.drainOK()
+		r.daily(3)
+		expect(t, "RETR while they are kept", r.count("RETR", 0), 2)
+		r.m.Policy = DeleteSealed
+		expect(t, "deleted", r.daily(1).Deleted, 2)
+	})
+}
+
 func TestLeavingNeedsUidl(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.aged()

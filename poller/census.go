@@ -180,7 +180,8 @@ func (c *census) missing(before *census, asked int, ch *change) {
 }
 
 // inherit puts the times of the census before in front of the time of c, and
-// returns which standing each of its standings becomes.
+// returns which standing each of its standings becomes: what the server was asked
+// to delete and still lists is sealed.
 func (c *census) inherit(before *census) (becomes [256]uint8) {
 	var used [256]bool
 	for _, m := range before.marks {
@@ -208,7 +209,6 @@ func (c *census) inherit(before *census) (becomes [256]uint8) {
 	for i, m := range c.marks {
 		c.marks[i] = m.as(fresh)
 	}
-	becomes[standAsked] = standSealed
 	return becomes
 }
 

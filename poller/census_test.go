@@ -136,6 +136,16 @@ func TestCensusKnowsWhoWaitsLongest(t *testing.T) {
 	}
 }
 
+// Other unique-ids do not make mail younger that waits for its seal.
+func TestCensusRenamedWaitsOn(t *testing.T) {
+	first := takeCensus(listingOf("old", 3), noon)
+	second := takeCensus(append(listingOf("old", 3), listingOf("more", 1)...), noon.Add(day))
+	second.follow(stored(first), asked{})
+	third := takeCensus(append(listingOf("new", 3), listingOf("more", 1)...), noon.Add(2*day))
+	expect(t, "renamed", third.follow(stored(second), asked{}).renamed, true)
+	expect(t, "since", third.oldest(), noon)
+}
+
 // Of a large mailbox a sample is kept, of which as much vanishes as of the whole.
 func TestCensusIsBounded(t *testing.T) {
 	all := listingOf("m", 5*maxMarks)

@@ -90,9 +90,6 @@ func (s *session) remember() {
 	}
 	for _, list := range [][]*message{s.plan.known, s.plan.fetch} {
 		for _, m := range list {
-			if s.consuming && m.sent && s.report.Quit != mail.QuitNone {
-				s.stand(m, standAsked)
-			}
 			if m.deleted && m.unique && s.report.Quit == mail.QuitAcked {
 				s.census.named--
 				s.census.octets -= max(m.size, 0)

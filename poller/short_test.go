@@ -82,6 +82,21 @@ func TestRow57ShortDeletedAsConfigured(t *testing.T) {
 	}, letters(2)...)
 }
 
+// Rare sessions need their three times as well.
+func TestRow57ShortDeletedAfterThreeDays(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.strict, r.originals = false, nil
+		r.m.OnShort = ShortDeleted
+		r.hooks(pop3test.Hooks{Body: cutLetter(1, half)})
+		for _, left := range []int{1, 1, 0} {
+			r.d.Drain(t.Context(), r.m)
+			r.conns.Wait()
+			expect(t, "left", len(r.box.Left()), left)
+			elapse(25 * time.Hour)
+		}
+	}, letters(1)...)
+}
+
 // A message that is still changing, or that the policy keeps, does not go.
 func TestRow57ShortIsNotDeleted(t *testing.T) {
 	for name, script := range map[string]func(r *rig) func([]byte) []byte{
