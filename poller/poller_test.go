@@ -496,3 +496,25 @@ func TestNewNamesAllFaults(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestLimitsOfAHost: a host has its own limits where a mailbox brings them.
+func TestLimitsOfAHost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPark(t, 40, 2)
+		for i := range p.o.Mailboxes {
+			if i%2 == 0 {
+				p.o.Mailboxes[i].PerHost, p.o.Mailboxes[i].LoginsPerMinute = 1, 6
+			}
+		}
+		p.srv.SetHooks(pop3test.Hooks{OnCommand: on("STAT", 0, pop3test.Action{Delay: 5 * time.Second, Run: true})})
+		p.polling(time.Minute, nil)
+		expect(t, "sessions at once on the first", p.most["pop0.example.org:110"], 1)
+		if n := len(p.opened["pop0.example.org:110"]); n > 8 {
+			t.Errorf("%d logins in a minute", n)
+		}
+		if n := len(p.opened["pop1.example.org:110"]); n != 20 {
+			t.Errorf("%d logins on the other", n)
+		}
+	})
+}

@@ -82,7 +82,8 @@ func (v *visit) gate(m *Mailbox, o occasion, worker string, now time.Time) (time
 	if v.Worker != worker {
 		// Whoever polled last goes on doing so while it can: the others look
 		// whether it did.
-		left += between(takeoverSlack/2, takeoverSlack)
+		slack := min(takeoverSlack, m.Interval/4)
+		left += between(slack/2, slack)
 	}
 	return left, v.Why
 }
