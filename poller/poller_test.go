@@ -120,7 +120,7 @@ func (p *park) box(i int) *pop3test.Mailbox { return p.srv.Mailboxes[fmt.Sprintf
 func TestThousandsOfMailboxes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const n, hosts = 2000, 100
+		const n, hosts = 1000, 50
 		p := newPark(t, n, hosts)
 		for i := range n {
 			p.box(i).Messages = pop3test.Messages(letter(fmt.Sprint(i), 60))
