@@ -66,6 +66,27 @@ func TestRow03NotPOP3(t *testing.T) {
 	}
 }
 
+// TestRow03EndlessLine: no more of a line without end is read than a buffer holds.
+func TestRow03EndlessLine(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		read := 0
+		r.script(func(c net.Conn) {
+			for {
+				n, err := io.WriteString(c, strings.Repeat("x", 4096))
+				if read += n; err != nil {
+					return
+				}
+			}
+		})
+		_, err := r.tryLogin()
+		wantError(t, err, pop3.Protocol, nil)
+		r.wg.Wait()
+		if read > 256<<10 {
+			t.Errorf("%d octets were read", read)
+		}
+	})
+}
+
 func TestRow04And05Certificates(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
 	for name, c := range map[string]struct {
