@@ -131,3 +131,27 @@ func TestStatusTellsOfProblems(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What the poller knows later than the ledger counts; a time that it has from
+// another process says nothing of how that session ended.
+func TestMergeOfWhatPollersKnow(t *testing.T) {
+	t0 := time.Unix(1700000000, 0)
+	ledger := MailboxStatus{Name: "a", LastSession: t0, LastSuccess: t0, Outcome: "ok", BlastRadius: "why", HeldBy: map[string]int{"short": 1}}
+	for name, tc := range map[string]struct {
+		due              dueMailbox
+		outcome          string
+		session, success time.Time
+		blast            string
+	}{
+		"another process":  {dueMailbox{LastEnd: t0.Add(time.Second), LastSuccess: t0.Add(time.Second)}, "ok", t0.Add(time.Second), t0.Add(time.Second), "why"},
+		"an older session": {dueMailbox{LastEnd: t0.Add(-time.Hour), Outcome: "temp", Error: "x"}, "ok", t0, t0, "why"},
+		"a failure since":  {dueMailbox{LastEnd: t0.Add(time.Hour), Outcome: "temp", Error: "x"}, "temp", t0.Add(time.Hour), t0, "why"},
+		"a quiet success":  {dueMailbox{LastEnd: t0.Add(time.Hour), Outcome: "ok"}, "ok", t0.Add(time.Hour), t0.Add(time.Hour), ""},
+	} {
+		m := ledger
+		m.merge(tc.due)
+		if m.Outcome != tc.outcome || !m.LastSession.Equal(tc.session) || !m.LastSuccess.Equal(tc.success) || m.BlastRadius != tc.blast || m.HeldBy["short"] != 1 {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+}

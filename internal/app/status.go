@@ -72,8 +72,12 @@ func (m *MailboxStatus) merge(d dueMailbox) {
 	m.NextDue, m.Failures, m.Running, m.HostPaused = d.NextDue, d.Failures, d.Running, d.HostPaused
 	m.Waits, m.DailyUsed, m.DailyLimit, m.CredentialsUntil = d.Waits, d.DailyUsed, d.DailyLimit, d.CredentialsUntil
 	m.CredentialsOpen, m.BlastRadius, m.Lost = d.Credentials, cmp.Or(d.Blast, m.BlastRadius), max(m.Lost, d.Lost)
-	if d.LastEnd.After(m.LastSession) {
-		m.LastSession, m.Outcome, m.Error, m.ErrorHint = d.LastEnd, d.Outcome, d.Error, d.Hint
+	newer := d.LastEnd.After(m.LastSession)
+	if newer {
+		m.LastSession = d.LastEnd
+	}
+	if newer && d.Outcome != "" { // else it was a session of another process, of which the ledger tells
+		m.Outcome, m.Error, m.ErrorHint = d.Outcome, d.Error, d.Hint
 		if d.HeldBy != nil {
 			m.HeldBy = d.HeldBy
 		}
