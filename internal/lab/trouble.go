@@ -56,7 +56,9 @@ func (d *Dovecot) Truncate(t testing.TB, mailbox string, index, octets int) (men
 func (d *Dovecot) Fill(t testing.TB, mailbox string, count int, raw []byte) {
 	t.Helper()
 	const most = 30_000 // of the links to one file; file systems have a limit
-	name := func(n int) string { return filepath.Join(d.dir, mailbox, "new", fmt.Sprintf("1700000000.M%08d.lab", n)) }
+	name := func(n int) string {
+		return filepath.Join(d.dir, mailbox, "new", fmt.Sprintf("1700000000.M%08d.lab", n))
+	}
 	for n := range count {
 		first := name(n - n%most)
 		if n%most > 0 {
