@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -149,6 +150,9 @@ func (c *conn) greeting() error {
 	if err != nil {
 		if errors.Is(err, ErrDesync) || errors.Is(err, errLine) {
 			return mail.WithHint(err, "is this a POP3 server, and is the security setting (tls, stls, plain) that of the port?")
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && c.tlsState == "" {
+			return mail.WithHint(err, "a server that says nothing may want TLS from the first octet: is the security setting (tls, stls, plain) that of the port?")
 		}
 		return err
 	}

@@ -30,6 +30,9 @@ func TestRow01NoGreeting(t *testing.T) {
 		if d := time.Since(start); d != time.Minute {
 			t.Errorf("gave up after %v", d)
 		}
+		if !strings.Contains(mail.HintOf(err), "security setting") {
+			t.Errorf("hint %q", mail.HintOf(err))
+		}
 	})
 }
 
