@@ -63,6 +63,7 @@ var homes = []struct {
 	{"github.com/prometheus/", []string{"internal/telemetry"}, "rooms report through interfaces"},
 	{"github.com/klauspost/compress", []string{"sink/ledger"}, "one format on disk"},
 	{"filippo.io/age", []string{"sink/keys"}, "one place that gives keys away"},
+	{"github.com/digitorus/", []string{"sink/tlog"}, "one verifier of time stamps"},
 	{"github.com/xdg-go/", []string{"poller/pop3"}, "one client of POP3"},
 	{"golang.org/x/oauth2", []string{"poller/oauth"}, "one source of tokens"},
 	{"golang.org/x/net/proxy", []string{"poller/proxy"}, "one way through proxies"},

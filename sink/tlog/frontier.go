@@ -107,6 +107,9 @@ func (f *frontier) root() (mail.Digest, error) {
 // restore loads the frontier of a tree from its partial tiles.
 func restore(head Checkpoint, tiles *tiles) (*frontier, error) {
 	f := &frontier{size: head.Size}
+	if head.Size == 0 {
+		return f, nil
+	}
 	for level := 0; head.Size>>(tileHeight*level) > 0; level++ {
 		w := int(head.Size >> (tileHeight * level) % tileWidth)
 		f.levels = append(f.levels, make([]tlog.Hash, 0, tileWidth))
