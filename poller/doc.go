@@ -11,8 +11,9 @@
 //
 // What the Store holds (type state) is the exception: messages that could not
 // be drained and when to try them again, what the server's LIST sizes mean, how
-// wide the next session may reach, and which deletions the last QUIT promised.
-// It is bounded, and every part of it can be learnt again.
+// wide the next session may reach, what the server was last asked to delete, and
+// a digest of the last listing. It is bounded, and every part of it can be learnt
+// again.
 //
 // # Invariants
 //
@@ -24,12 +25,29 @@
 //  3. Where the server may delete what was merely retrieved (RFC 2449 section
 //     6.7, EXPIRE 0), no QUIT is sent while a message retrieved in the session
 //     is without a receipt.
-//  4. A message shorter than announced is sealed as suspect and never deleted.
+//  4. A message shorter than announced is sealed as suspect and not deleted,
+//     unless the operator wants that of those which always come so.
 //  5. The lease is checked at its source before the first DELE and before QUIT.
 //  6. Deletion is proven by absence from a later listing, not by the answer to
 //     QUIT. What is listed again after three acknowledged QUITs is left alone.
 //  7. One message that cannot be drained never stops the others: a message with
 //     a bad record is tried after those without one.
+//  8. What is about to be deleted is stored before the first DELE, and how many
+//     messages of a session may be in doubt is limited: beyond, none is deleted
+//     (type blast).
+//  9. A message is old enough to be deleted by the time of its first seal, under
+//     whichever unique-id; a clock that was set makes none older (type clock).
+// 10. Each message of a listing has one fate, which the session's report tells
+//     (mail.Drain), and the next report tells what of it came true.
+//
+// # Listings
+//
+// Three things are seen by comparing a listing with the one before (type census).
+// Mail that went without our asking: another client drains the mailbox, or the
+// server's retention; if it was not sealed, it may be lost, and that is an alarm.
+// Unique-ids that were changed as a whole, as servers do that are moved or lose
+// an index: this is an epoch, in which messages are recognised by their content.
+// And since when a message waits for its seal.
 //
 // # When things go badly
 //

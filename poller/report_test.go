@@ -124,6 +124,27 @@ func TestReportGolden(t *testing.T) {
 	})
 }
 
+// The words are closed, so each has its place in the operators' manual.
+func TestFatesAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "### The report of a session")
+	table, _, _ = strings.Cut(table, "\n## ")
+	for _, f := range mail.AllFates() {
+		if !strings.Contains(table, "`"+string(f)+"`") {
+			t.Errorf("docs/operations.md does not tell the fate %q", f)
+		}
+	}
+	for what, f := range fates {
+		if !slices.Contains(mail.AllFates(), f) {
+			t.Errorf("the trouble %q has the fate %q", what, f)
+		}
+	}
+	expect(t, "a fate for each trouble", len(fates), len(waits))
+}
+
 // The next session says, of each message that was deleted, whether it is gone.
 func TestReportConfirmsDeletions(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
