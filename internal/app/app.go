@@ -36,6 +36,7 @@ import (
 // An App is one process at work.
 type App struct {
 	cfg     *configs.Config
+	boxes   []configs.ResolvedMailbox // of cfg, in its order
 	roles   []Role
 	console Console
 	worker  string // names this process in captures, events and leases
@@ -81,7 +82,7 @@ func newApp(c *configs.Config, roles []Role, console Console) (*App, error) {
 		return nil, err
 	}
 	return &App{
-		cfg: c, roles: roles, console: console, worker: workerName(), log: log, life: newLifecycle(log),
+		cfg: c, boxes: c.Resolve(), roles: roles, console: console, worker: workerName(), log: log, life: newLifecycle(log),
 		seen: newSessionsSeen(), tokens: map[string]*oauth.Source{}, metrics: newMetrics(c), health: &telemetry.Health{},
 	}, nil
 }

@@ -165,8 +165,8 @@ func (a *App) probe(ctx context.Context, name string, force bool) (ProbeReport, 
 	if err != nil {
 		return ProbeReport{}, ofThisProcess(err)
 	}
-	i := slices.IndexFunc(a.cfg.Mailboxes, func(m configs.Mailbox) bool { return m.Name == name })
-	return probeReport(a.cfg.Resolve()[i], p), nil
+	i := slices.IndexFunc(a.boxes, func(m configs.ResolvedMailbox) bool { return m.Name == name })
+	return probeReport(a.boxes[i], p), nil
 }
 
 // reset resets a mailbox of this process.

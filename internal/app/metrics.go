@@ -37,10 +37,9 @@ func sessionOf(r poller.Result) telemetry.Session {
 
 // mailboxStates tells what the poller knows of the mailboxes.
 func (a *App) mailboxStates() []telemetry.MailboxState {
-	resolved := a.cfg.Resolve()
-	states := make([]telemetry.MailboxState, 0, len(resolved))
+	states := make([]telemetry.MailboxState, 0, len(a.boxes))
 	for i, s := range a.poller.Status() {
-		m, last := resolved[i], a.seen.of(s.Name)
+		m, last := a.boxes[i], a.seen.of(s.Name)
 		t := telemetry.MailboxState{
 			Name: m.Name, Host: m.HostKey, Delete: m.Delete,
 			LastSession: s.LastEnd, LastSuccess: s.LastSuccess, NextDue: s.NextDue, OldestUnsealed: last.unsealed, CertExpiry: last.cert, TokenExpiry: s.TokenExpiry,

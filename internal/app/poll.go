@@ -37,10 +37,9 @@ func (a *App) openPoller() error {
 
 // pollerOptions put the poller on this side of the bus.
 func (a *App) pollerOptions() (poller.Options, error) {
-	resolved := a.cfg.Resolve()
-	mailboxes := make([]poller.Mailbox, len(resolved))
+	mailboxes := make([]poller.Mailbox, len(a.boxes))
 	access := newAccess(a.cfg, a.log)
-	for i, r := range resolved {
+	for i, r := range a.boxes {
 		mailboxes[i] = pollerMailbox(r)
 		if err := access.apply(&mailboxes[i], r); err != nil {
 			return poller.Options{}, fmt.Errorf("mailbox %q: %w", r.Name, err)

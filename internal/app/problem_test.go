@@ -80,6 +80,15 @@ func TestFatesAreJudged(t *testing.T) {
 			t.Errorf("%s: fault %v", f, isFault(f))
 		}
 	}
+	docs, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range mail.AllFates() {
+		if !strings.Contains(string(docs), "`"+string(f)+"`") {
+			t.Errorf("docs/operations.md does not explain %s", f)
+		}
+	}
 }
 
 func TestSessionsSeen(t *testing.T) {

@@ -32,14 +32,15 @@ func (c *Client) Status(ctx context.Context) (StatusReport, error) {
 	for i, p := range parts {
 		p.catalog = all[i]
 	}
-	r, err := reportStatus(c.cfg, parts)
-	r.judge(c.cfg)
+	configured := c.cfg.Resolve()
+	r, err := reportStatus(configured, parts)
+	r.judge(configured)
 	return r, err
 }
 
 // status is the report of a running process.
 func (a *App) status(ctx context.Context) (StatusReport, error) {
-	r, err := reportStatus(a.cfg, a.partitions)
+	r, err := reportStatus(a.boxes, a.partitions)
 	if err != nil {
 		return r, err
 	}
@@ -52,7 +53,7 @@ func (a *App) status(ctx context.Context) (StatusReport, error) {
 			r.Mailboxes[i].merge(d)
 		}
 	}
-	r.judge(a.cfg)
+	r.judge(a.boxes)
 	depth, err := a.bus.Depth(ctx)
 	if err == nil {
 		r.Queue = &QueueStatus{Messages: depth.Messages, Octets: depth.Bytes}
@@ -91,9 +92,9 @@ func (m *MailboxStatus) merge(d dueMailbox) {
 }
 
 // judge sets the problems of the mailboxes.
-func (r *StatusReport) judge(c *configs.Config) {
-	want := make(map[string]expectation, len(c.Mailboxes))
-	for _, m := range c.Resolve() {
+func (r *StatusReport) judge(configured []configs.ResolvedMailbox) {
+	want := make(map[string]expectation, len(configured))
+	for _, m := range configured {
 		want[m.Name] = expectation{m.Interval, m.Timetable}
 	}
 	for i := range r.Mailboxes {
@@ -101,11 +102,11 @@ func (r *StatusReport) judge(c *configs.Config) {
 	}
 }
 
-func reportStatus(c *configs.Config, parts []*partition) (StatusReport, error) {
+func reportStatus(configured []configs.ResolvedMailbox, parts []*partition) (StatusReport, error) {
 	r := StatusReport{Time: time.Now().UTC(), Mailboxes: []MailboxStatus{}}
 	seen := map[string]bool{}
 	hosts := map[string]string{}
-	for _, m := range c.Resolve() {
+	for _, m := range configured {
 		hosts[m.Name] = m.Address
 	}
 	for _, p := range parts {

@@ -42,7 +42,7 @@ func (m *Metrics) sessions() {
 func (m *Metrics) pollerCounters(label, whose string) pollerCounters {
 	name := func(what string) string { return label + "_" + what }
 	return pollerCounters{
-		sessions:     m.counters(name("sessions_total"), "Sessions with "+whose+" by outcome: ok, credentials, busy, rate, temp, perm, protocol, archive or stopped.", label, "outcome"),
+		sessions:     m.counters(name("sessions_total"), "Sessions with "+whose+" by outcome: ok, credentials, busy, rate, temp, perm, breaker, protocol, archive or stopped.", label, "outcome"),
 		fetched:      m.counters(name("fetched_messages_total"), "Messages retrieved from "+whose+".", label),
 		fetchedBytes: m.counters(name("fetched_bytes_total"), "Their size.", label),
 		deleted:      m.counters(name("deleted_messages_total"), "Deletions that the server of "+whose+" accepted.", label),
