@@ -60,9 +60,19 @@
 // # Schedule
 //
 // A Poller holds any number of mailboxes in a heap of due times and starts a
-// goroutine only for a session. A mailbox that has more to drain goes to the end
-// of its host's queue after each session, so it yields to those that wait.
-// Sessions and logins are limited per host; refused credentials stop a mailbox
-// after three attempts, until its password changes, and pause a host on which
-// several mailboxes are refused.
+// goroutine only for a session. Sessions and logins are limited per host. Of the
+// mailboxes that wait, the one that has had the least octets goes first, and a
+// session yields its place to those that wait for it (see fair.go).
+//
+// What the schedule goes by is part of each mailbox's state: when it was polled
+// last and how long it is to rest (type visit), and which secrets were refused
+// (type access). So a restart does not begin anew, and any number of Pollers on
+// one Store and one Leaser poll each mailbox once per interval together; one that
+// dies is replaced within a minute. Refused credentials stop a mailbox after three
+// attempts, until its secret changes, and pause a host on which several mailboxes
+// are refused (type board).
+//
+// A Poller counts time by the monotonic clock; only timetables, and what is
+// stored, go by the clock on the wall. What is stored is never believed to begin
+// in the future, so a clock that jumps neither stops a mailbox nor storms a server.
 package poller
