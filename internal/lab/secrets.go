@@ -57,8 +57,8 @@ func Leaks(text []byte, secrets ...string) []Leak {
 	var found []Leak
 	for i, s := range secrets {
 		for _, f := range Forms(s) {
-			if at := bytes.Index(text, []byte(f)); at >= 0 {
-				found = append(found, Leak{i, f, 1 + bytes.Count(text[:at], []byte("\n"))})
+			if before, _, ok := bytes.Cut(text, []byte(f)); ok {
+				found = append(found, Leak{i, f, 1 + bytes.Count(before, []byte("\n"))})
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -194,4 +195,30 @@ func TestRegistriesAreApart(t *testing.T) {
 	a, b := NewMetrics(Options{}), NewMetrics(Options{})
 	a.Sealed(5, 5)
 	wantLines(t, page(t, b), "sealed_messages_total 0")
+}
+
+// BenchmarkScrape asks for the page of 10,000 mailboxes, with series for each and
+// without.
+func BenchmarkScrape(b *testing.B) {
+	boxes, of := make([]MailboxState, 10_000), map[string]string{}
+	for i := range boxes {
+		boxes[i] = states()[0]
+		boxes[i].Name, boxes[i].Host = fmt.Sprintf("mailbox%d@example.org", i), fmt.Sprintf("pop%d", i%100)
+		of[boxes[i].Name] = boxes[i].Host
+	}
+	for name, each := range map[string]bool{"by mailbox": true, "by host": false} {
+		b.Run(name, func(b *testing.B) {
+			m := NewMetrics(Options{Hosts: of, PerMailbox: each})
+			m.Watch(func() []MailboxState { return boxes }, hosts)
+			for box := range of {
+				m.Ended(Session{Mailbox: box, Outcome: "ok", Login: LoginAccepted})
+			}
+			size := 0
+			for b.Loop() {
+				_, text := get(m.Handler())
+				size = len(text)
+			}
+			b.ReportMetric(float64(size), "octets/page")
+		})
+	}
 }
