@@ -35,6 +35,9 @@ var gone = pop3test.Action{End: pop3test.FIN}
 // leases of the dead is done once.
 func kills(t *testing.T, deaths ...death) {
 	t.Parallel()
+	if underRace {
+		deaths = deaths[:1]
+	}
 	shared, owner := sharedVault(t)
 	victims := make([]*victim, len(deaths))
 	for i, d := range deaths {
