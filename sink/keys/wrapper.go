@@ -28,7 +28,7 @@ type Wrapper interface {
 	// DestroyEpoch destroys the KEKs of e and of all older epochs of its group,
 	// for good; on nil that is durable. It is repeatable. Version 0 destroys
 	// nothing: the call says whether the source could. A source that cannot
-	// returns mail.Invalid wrapping ErrCannotDestroy.
+	// returns mail.Invalid, or mail.Denied, wrapping ErrCannotDestroy.
 	DestroyEpoch(ctx context.Context, e Epoch) error
 }
 
