@@ -54,6 +54,15 @@ func OpenKEKFile(path string) (*KEKFile, error) {
 	return f, nil
 }
 
+// GenerateKEKFile makes the file of a new key source: see Generate.
+func GenerateKEKFile(path string) error {
+	dir, err := durable.OpenDir(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("make the key file %s: %w", path, classify(err))
+	}
+	return errors.Join(NewKEKFile(dir, filepath.Base(path), nil).Generate(), dir.Close())
+}
+
 // Close releases the directory of the file.
 func (f *KEKFile) Close() error { return f.fs.Close() }
 

@@ -34,6 +34,8 @@ type transit struct {
 	requests []string
 	// tamper may change an answer; nil: none.
 	tamper func(path string, status int, data any) (int, any)
+	// refuse says, before a request is carried out, that it is not; nil: none.
+	refuse func() bool
 }
 
 type transitKey struct {
@@ -70,7 +72,10 @@ func (v *transit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer v.mu.Unlock()
 	path := strings.TrimPrefix(r.URL.Path, "/v1/")
 	v.requests = append(v.requests, r.Method+" "+path)
-	status, data := v.serve(r, path)
+	status, data := http.StatusBadGateway, any(transitErrors{"refused"})
+	if v.refuse == nil || !v.refuse() {
+		status, data = v.serve(r, path)
+	}
 	if v.tamper != nil {
 		status, data = v.tamper(path, status, data)
 	}
