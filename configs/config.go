@@ -8,6 +8,8 @@ package configs
 type Config struct {
 	// Where the archive is kept and how its files are cut.
 	Archive Archive `koanf:"archive"`
+	// The log that lets others check the archive, and who vouches for it.
+	Transparency Transparency `koanf:"transparency"`
 	// The message bus between workers; embedded unless a URL is given.
 	NATS NATS `koanf:"nats"`
 	// Number of shards of the mailboxes. Each owns one ledger and one index. It
@@ -51,6 +53,33 @@ type Archive struct {
 	Dir string `koanf:"dir" kind:"dir" default:"./mailkeep-data"`
 	// A segment of the ledger is sealed when it reaches this size.
 	SegmentSize Size `koanf:"segment_size" default:"64MiB"`
+}
+
+// Transparency is the section "transparency".
+type Transparency struct {
+	// Longest time until a sealed message is in a signed checkpoint.
+	CheckpointInterval Duration `koanf:"checkpoint_interval" default:"1m"`
+	// File of the private key that signs checkpoints. Empty: keys/checkpoint.key in
+	// the archive's directory. It is made, of mode 0600, together with the archive.
+	KeyFile string `koanf:"key_file" kind:"path"`
+	// URLs of time stamp authorities (RFC 3161), separated by commas. Two of them, of
+	// different operators, are good advice. Empty: none is asked.
+	TSA string `koanf:"tsa"`
+	// Certificate authorities, in PEM, that vouch for the time stamp authorities.
+	// Empty: a stamp's signature is verified, and not who made it.
+	TSACAFile string `koanf:"tsa_ca_file" kind:"path"`
+	// How often checkpoints are stamped and witnessed, if there are new ones.
+	AnchorInterval Duration `koanf:"anchor_interval" default:"1h"`
+	// Witnesses that cosign checkpoints (c2sp.org/tlog-witness).
+	Witnesses []Witness `koanf:"witnesses"`
+}
+
+// Witness is an entry of "witnesses".
+type Witness struct {
+	// URL that "/add-checkpoint" is put behind.
+	URL string `koanf:"url"`
+	// Public key of the witness, in the form NAME+HASH+KEY.
+	VKey string `koanf:"vkey"`
 }
 
 // NATS is the section "nats".

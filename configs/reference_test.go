@@ -68,10 +68,10 @@ func printSection(b *strings.Builder, docs map[string]string, t reflect.Type, in
 			printSection(b, docs, f.Type, indent+"  ", comment)
 		case reflect.Map:
 			b.WriteString(indent + "# " + name + ":\n" + indent + "#   example:\n")
-			printSection(b, docs, f.Type.Elem(), "#     ", "")
+			printSection(b, docs, f.Type.Elem(), indent+"#     ", "")
 		case reflect.Slice:
 			b.WriteString(indent + "# " + name + ":\n" + indent + "#   -\n")
-			printSection(b, docs, f.Type.Elem(), "#     ", "")
+			printSection(b, docs, f.Type.Elem(), indent+"#     ", "")
 		default:
 			b.WriteString(indent + comment + "# " + typeText(f) + "\n" + indent + valueText(f) + "\n")
 		}

@@ -14,6 +14,7 @@ func (l *loading) validate(c *Config) {
 	check.archive()
 	check.nats()
 	check.http()
+	check.transparency()
 	check.oauth()
 	check.hosts()
 	check.mailboxes()

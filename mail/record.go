@@ -64,8 +64,25 @@ func (r Record) Body() ID {
 // An Event is something that happened and that the ledger keeps: exactly one
 // of its fields beside Type is set.
 type Event struct {
-	Type  string `json:"type"` // "drain"
-	Drain *Drain `json:"drain,omitempty"`
+	Type   string  `json:"type"` // "drain", "anchor"
+	Drain  *Drain  `json:"drain,omitempty"`
+	Anchor *Anchor `json:"anchor,omitempty"`
+}
+
+// EventAnchor is the Type of the event that names the heads of all logs of an
+// archive, so that what vouches for the log that it is in vouches for all.
+const EventAnchor = "anchor"
+
+// An Anchor lists the last signed heads of the other logs of the archive.
+type Anchor struct {
+	Heads []LogHead `json:"heads"`
+}
+
+// A LogHead is the size and root of a log (RFC 6962 section 2.1).
+type LogHead struct {
+	Partition uint16 `json:"partition"`
+	Size      uint64 `json:"size"` // records
+	Root      Digest `json:"root"`
 }
 
 // A Cursor tells how far a follower has come in a ledger.

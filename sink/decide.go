@@ -163,8 +163,13 @@ func (p *plan) add(v verdict, e *ledger.Entry) verdict {
 
 // event decides about one event.
 func (s *Sink) event(p *plan, it *item) (verdict, error) {
-	session := it.event.Drain.Session
 	v := verdict{item: it, record: mail.Record{Kind: mail.KindEvent, Event: it.event}}
+	if it.event.Drain == nil { // the archive's own; each is one
+		v.action, v.at = appended, len(p.entries)
+		p.entries = append(p.entries, it.entry)
+		return v, nil
+	}
+	session := it.event.Drain.Session
 	if at, same := p.sessions[session]; same {
 		v.action, v.at = twin, at
 		return v, nil

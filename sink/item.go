@@ -47,6 +47,9 @@ func (it *item) size() int64 {
 
 func (it *item) mailbox() string {
 	if it.event != nil {
+		if it.event.Drain == nil {
+			return "" // of the archive itself
+		}
 		return it.event.Drain.Mailbox
 	}
 	return it.in.Delivery.Mailbox
@@ -115,6 +118,7 @@ func cleanDelivery(d mail.Delivery, maxMessage int64) (mail.Delivery, error) {
 // through JSON.
 func cleanEvent(e mail.Event) (*mail.Event, error) {
 	switch d := e.Drain; {
+	case e.Type == mail.EventAnchor && e.Anchor != nil && d == nil:
 	case e.Type != mail.EventDrain || d == nil:
 		return nil, mail.Errorf(mail.Invalid, "%.40q is not the type of an event, or its content is missing", e.Type)
 	case d.Session == "" || !utf8.ValidString(d.Session):

@@ -3,13 +3,11 @@ package tlog
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -37,10 +35,12 @@ type Claim struct {
 type CheckOptions struct {
 	FS    durable.FS // the directory of the log
 	Trust Trust
-	// Source and Size are the ledger. Its records are verified apart; what is
-	// compared here is what it says now with what was signed about it.
+	// Source is the ledger. Its records are verified apart; what is compared here
+	// is what it says now with what was signed about it.
 	Source Leaves
-	Size   uint64
+	// Size is asked how many leaves there are, after everything that was signed
+	// has been read: a ledger may grow meanwhile.
+	Size   func() (uint64, error)
 	Claims []Claim // of Anchors and others
 	// Progress, if set, is told how many leaves are done.
 	Progress func(done, total uint64)
@@ -70,19 +70,27 @@ type CheckReport struct {
 // error is of reading, or that of ctx.
 func Check(ctx context.Context, o CheckOptions) (CheckReport, error) {
 	c := &checker{o: o, tiles: newTiles(o.FS), edge: &frontier{}}
+	// The published checkpoint is the youngest: it is read first.
+	published, err := durable.ReadFile(o.FS, checkpointName)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return c.report, err
+	}
 	if err := c.gather(); err != nil {
+		return c.report, err
+	}
+	if c.size, err = o.Size(); err != nil {
 		return c.report, err
 	}
 	if err := c.walk(ctx); err != nil {
 		return c.report, err
 	}
 	c.beyond()
-	err := c.published()
+	c.published(published)
 	c.report.Size = c.edge.size
 	if root, rerr := c.edge.root(); rerr == nil {
 		c.report.Root = root
 	}
-	return c.report, err
+	return c.report, nil
 }
 
 // A checker goes over a ledger once.
@@ -91,6 +99,7 @@ type checker struct {
 	tiles  *tiles
 	edge   *frontier
 	report CheckReport
+	size   uint64 // of the ledger
 	heads  []head // to be compared, by size
 	latest Checkpoint
 	time   int64 // of the record before edge.size, nanoseconds
@@ -164,7 +173,7 @@ func (c *checker) walk(ctx context.Context) error {
 	if err := c.compare(); err != nil {
 		return err
 	}
-	for leaf, err := range c.o.Source.Leaves(ctx, 0, c.o.Size) {
+	for leaf, err := range c.o.Source.Leaves(ctx, 0, c.size) {
 		if mail.KindOf(err) == mail.Corrupt {
 			c.halted = true
 			c.found("ledger", "the tree cannot be built beyond record %d: %v", c.edge.size, err)
@@ -180,8 +189,8 @@ func (c *checker) walk(ctx context.Context) error {
 		if err := c.compare(); err != nil {
 			return err
 		}
-		if c.o.Progress != nil && (c.edge.size%4096 == 0 || c.edge.size == c.o.Size) {
-			c.o.Progress(c.edge.size, c.o.Size)
+		if c.o.Progress != nil && (c.edge.size%4096 == 0 || c.edge.size == c.size) {
+			c.o.Progress(c.edge.size, c.size)
 		}
 	}
 	return nil
@@ -248,18 +257,13 @@ func (c *checker) beyond() {
 }
 
 // published compares the published checkpoint with the history.
-func (c *checker) published() error {
-	b, err := durable.ReadFile(c.o.FS, checkpointName)
+func (c *checker) published(b []byte) {
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && c.latest.Size == 0:
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
+	case b == nil && c.latest.Size == 0, bytes.Equal(b, c.latest.Note):
+		return
+	case b == nil:
 		c.tell(Finding{Where: checkpointName, Detail: "the last checkpoint is not published; the next start does that", Note: true})
-		return nil
-	case err != nil:
-		return err
-	case bytes.Equal(b, c.latest.Note):
-		return nil
+		return
 	}
 	p, _, err := c.o.Trust.Open(b)
 	switch {
@@ -267,125 +271,9 @@ func (c *checker) published() error {
 		c.found(checkpointName, "%v", err)
 	case p.Size > c.latest.Size:
 		c.found(checkpointName, "it is of %d records, but the history of checkpoints ends at %d: checkpoints were taken out of it", p.Size, c.latest.Size)
-	case p.Size < c.latest.Size:
-		c.tell(Finding{Where: checkpointName, Detail: "it is not the last checkpoint; the next start publishes that", Note: true})
-	case p.Root != c.latest.Root:
+	case p.Size == c.latest.Size && p.Root != c.latest.Root:
 		c.found(checkpointName, "it has another root than the last checkpoint of the history")
+	case p.Size < c.latest.Size:
+		c.tell(Finding{Where: checkpointName, Detail: "it is not the last checkpoint; the next one replaces it", Note: true})
 	}
-	return nil
-}
-
-// AnchorCheck says how anchors are verified.
-type AnchorCheck struct {
-	FS    durable.FS // the directory of the anchors
-	Trust Trust      // of the log that is anchored
-	// Roots are those who vouch for time stamp authorities. Without them the
-	// signature of a stamp is verified, and not who made it.
-	Roots     *x509.CertPool
-	Witnesses []*Witness
-	Found     func(Finding)
-}
-
-// Anchors verifies all anchors and returns their heads as claims for Check,
-// which a ledger that was rolled back or forked contradicts. The error is of
-// reading.
-func Anchors(o AnchorCheck) ([]Claim, error) {
-	dirs, err := o.FS.ReadDir(".")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var claims []Claim
-	for _, d := range dirs {
-		if !d.IsDir() {
-			continue
-		}
-		c, ok, err := o.anchor(d.Name())
-		if err != nil {
-			return claims, err
-		}
-		if ok {
-			claims = append(claims, c)
-		}
-	}
-	return claims, nil
-}
-
-func (o AnchorCheck) tell(where, detail string, note bool) {
-	if o.Found != nil {
-		o.Found(Finding{Where: "anchors/" + where, Detail: detail, Note: note})
-	}
-}
-
-// anchor verifies one anchor.
-func (o AnchorCheck) anchor(dir string) (Claim, bool, error) {
-	b, err := durable.ReadFile(o.FS, dir+"/"+checkpointName)
-	if errors.Is(err, fs.ErrNotExist) {
-		o.tell(dir, "it has no checkpoint: a crash came before it was written", true)
-		return Claim{}, false, nil
-	}
-	if err != nil {
-		return Claim{}, false, err
-	}
-	c, _, err := o.Trust.Open(b)
-	if err != nil {
-		o.tell(dir, err.Error(), false)
-		return Claim{}, false, nil
-	}
-	claim := Claim{Size: c.Size, Root: c.Root, Where: "anchors/" + dir}
-	files, err := o.FS.ReadDir(dir)
-	if err != nil {
-		return claim, false, err
-	}
-	for _, f := range files {
-		where := dir + "/" + f.Name()
-		content, err := durable.ReadFile(o.FS, where)
-		if err != nil {
-			return claim, false, err
-		}
-		at, err := o.voucher(f.Name(), content, b)
-		switch {
-		case err != nil:
-			o.tell(where, err.Error(), false)
-		case !at.IsZero() && (claim.Before.IsZero() || at.Before(claim.Before)):
-			claim.Before = at
-		}
-	}
-	return claim, true, nil
-}
-
-// voucher verifies one file of an anchor, and returns the time that it tells.
-func (o AnchorCheck) voucher(name string, content, checkpoint []byte) (time.Time, error) {
-	switch {
-	case strings.HasSuffix(name, ".tsr"):
-		s, err := OpenStamp(content, checkpoint, o.Roots)
-		return s.Time, err
-	case name == "cosigned":
-		if !bytes.HasPrefix(content, checkpoint) {
-			return time.Time{}, mail.Errorf(mail.Corrupt, "what witnesses have signed is another checkpoint")
-		}
-		return o.cosigned(content)
-	}
-	return time.Time{}, nil
-}
-
-// cosigned verifies the cosignatures of the witnesses that are known and are
-// there, and returns the first time.
-func (o AnchorCheck) cosigned(content []byte) (time.Time, error) {
-	var first time.Time
-	for _, w := range o.Witnesses {
-		if !bytes.Contains(content, fmt.Appendf(nil, "\n— %s ", w.Name())) {
-			continue
-		}
-		at, err := w.OpenCosigned(content)
-		if err != nil {
-			return first, err
-		}
-		if first.IsZero() || at.Before(first) {
-			first = at
-		}
-	}
-	return first, nil
 }
