@@ -154,6 +154,7 @@ func TestS1DotFirst(t *testing.T) {
 // TestS1LockSession: a mailbox that another client holds is busy, which is
 // nothing to hold against the password, and is drained when it is free.
 func TestS1LockSession(t *testing.T) {
+	t.Parallel() // it waits for eleven seconds
 	const box = "anna"
 	d := lab.StartDovecot(t, box)
 	d.Restart(t, "protocol pop3 {\n  pop3_lock_session = yes\n}\n")

@@ -20,7 +20,7 @@ const tortured = 2000
 func TestS1TortureDovecot(t *testing.T)   { torture(t, "dovecot", nil) }
 func TestS2TortureCourier(t *testing.T)   { torture(t, "courier", nil) }
 func TestS3TorturePopa3d(t *testing.T)    { torture(t, "popa3d", nil) }
-func TestS4TortureCyrus(t *testing.T)     { torture(t, "cyrus", notForCyrus) }
+func TestS4TortureCyrus(t *testing.T)     { t.Parallel(); torture(t, "cyrus", notForCyrus) }
 func TestS5TortureMailutils(t *testing.T) { torture(t, "mailutils", nil) }
 func TestS6TortureSolid(t *testing.T)     { torture(t, "solid", nil) }
 

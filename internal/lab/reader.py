@@ -7,6 +7,7 @@ import sys
 
 address, port, mailbox, password, directory = sys.argv[1:]
 server = socket.create_connection((address, int(port)), 10)
+server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 stream = server.makefile("rb")
 
 

@@ -41,21 +41,27 @@ needs() {
 
 # unpack makes the root directory of one server. It appears whole or not at all.
 unpack() {
-	names=$(needs "$1") || return 1
 	new=$(mktemp -d "$dir/$1.XXXXXX")
-	mkdir "$new/deb" "$new/root"
-	# shellcheck disable=SC2086
-	if (cd "$new/deb" && apt download $names) >"$new/log" 2>&1; then
-		for deb in "$new"/deb/*.deb; do dpkg-deb -x "$deb" "$new/root" || return 1; done
-		rm -rf "$new"/root/usr/share/doc "$new"/root/usr/share/man "$new"/root/usr/share/locale "$new"/root/usr/share/icu
-		chmod 755 "$new/root"
+	if download "$1" "$new" >"$new/log" 2>&1; then
 		mv "$new/root" "$dir/$1"
 		rm -rf "$new"
-		return 0
+	else
+		tail -3 "$new/log" >&2
+		rm -rf "$new"
+		return 1
 	fi
-	tail -3 "$new/log" >&2
-	rm -rf "$new"
-	return 1
+}
+
+# download fetches the packages of a server into DIR/deb and unpacks them into
+# DIR/root.
+download() {
+	names=$(needs "$1") || return 1
+	mkdir "$2/deb" "$2/root" || return 1
+	# shellcheck disable=SC2086
+	(cd "$2/deb" && apt download $names) || return 1
+	for deb in "$2"/deb/*.deb; do dpkg-deb -x "$deb" "$2/root" || return 1; done
+	rm -rf "$2"/root/usr/share/doc "$2"/root/usr/share/man "$2"/root/usr/share/locale "$2"/root/usr/share/icu
+	chmod 755 "$2/root"
 }
 
 case ${1:-} in
