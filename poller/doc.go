@@ -37,7 +37,7 @@
 //     (type blast).
 //  9. A message is old enough to be deleted by the time of its first seal, under
 //     whichever unique-id; a clock that was set makes none older (type clock).
-// 10. Each message of a listing has one fate, which the session's report tells
+//  10. Each message of a listing has one fate, which the session's report tells
 //     (mail.Drain), and the next report tells what of it came true.
 //
 // # Listings
