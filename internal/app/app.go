@@ -31,6 +31,7 @@ import (
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/poller"
 	"github.com/mailkeep/mailkeep/poller/oauth"
+	"github.com/mailkeep/mailkeep/sink/tlog"
 )
 
 // An App is one process at work.
@@ -51,6 +52,8 @@ type App struct {
 	partitions []*partition
 	poller     *poller.Poller // nil without the role
 	seen       *sessionsSeen
+	signing    *tlog.Key                // role archive
+	anchorer   *tlog.Anchorer           // nil if nobody is asked
 	tokens     map[string]*oauth.Source // by mailbox; those with a password left out
 	// opened is set when all of the above is; the doors answer before.
 	opened atomic.Bool
@@ -136,6 +139,9 @@ func (a *App) open(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := a.openAnchors(ctx); err != nil {
+			return err
+		}
 	}
 	if err := a.openDoors(ctx); err != nil {
 		return err
@@ -156,6 +162,9 @@ func (a *App) openDirectory(ctx context.Context) (err error) {
 	}
 	if err == nil {
 		a.life.onStop("directory", func(context.Context) error { return a.dir.Close() })
+	}
+	if err == nil && a.has(RoleArchive) {
+		err = a.openSigningKey(ctx)
 	}
 	return err
 }

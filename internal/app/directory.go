@@ -18,6 +18,12 @@ import (
 //
 //	ARCHIVE                 what the archive is (Identity)
 //	ledger/0000/            the segments of partition 0: the truth
+//	tlog/0000/              its transparency log: tiles, and what was ever signed
+//	anchors/                what time stamp authorities and witnesses say of it
+//	keys/                   private keys
+//	checkpoint.vkey         the public keys of the transparency logs
+//	keychanges/             how those keys have changed
+//	verify.py, FORMAT.md    to verify the archive without mailkeep
 //	catalog/0000.bolt       a view of it
 //	index/0000/             a view of it
 //	nats/                   the embedded server's store: transport
@@ -26,6 +32,9 @@ const (
 	identityFile = "ARCHIVE"
 	identityLock = "ARCHIVE.lock" // held while the archive is made
 	ledgerDir    = "ledger"
+	logDir       = "tlog"
+	anchorsDir   = "anchors"
+	keysDir      = "keys"
 	catalogDir   = "catalog"
 	indexDir     = "index"
 	natsDir      = "nats"
@@ -95,12 +104,14 @@ func createDirectory(path string, partitions int) (*directory, error) {
 // makeLedgers makes the directories of all partitions.
 func (d *directory) makeLedgers() error {
 	for _, p := range d.partitions() {
-		l, err := durable.MakeDir(filepath.Join(d.Path, ledgerDir, fmt.Sprintf("%04d", p)))
-		if err == nil {
-			err = l.Close()
-		}
-		if err != nil {
-			return fmt.Errorf("make the ledger's directory: %w", err)
+		for _, of := range []string{ledgerDir, logDir} {
+			l, err := durable.MakeDir(filepath.Join(d.Path, of, fmt.Sprintf("%04d", p)))
+			if err == nil {
+				err = l.Close()
+			}
+			if err != nil {
+				return fmt.Errorf("make the directory of the %s: %w", of, err)
+			}
 		}
 	}
 	return nil
@@ -182,6 +193,11 @@ func (d *directory) found(partitions int) error {
 // ledger returns the file system of a partition's ledger.
 func (d *directory) ledger(p uint16) (durable.FS, error) {
 	return d.root.Sub(fmt.Sprintf("%s/%04d", ledgerDir, p))
+}
+
+// log returns the file system of a partition's transparency log.
+func (d *directory) log(p uint16) (durable.FS, error) {
+	return d.root.Sub(fmt.Sprintf("%s/%04d", logDir, p))
 }
 
 func (d *directory) catalog(p uint16) string {

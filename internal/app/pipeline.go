@@ -14,6 +14,7 @@ import (
 	"github.com/mailkeep/mailkeep/sink"
 	"github.com/mailkeep/mailkeep/sink/catalog"
 	"github.com/mailkeep/mailkeep/sink/ledger"
+	"github.com/mailkeep/mailkeep/sink/tlog"
 )
 
 // The whole flow. Each hop is durable before the hop behind it lets go:
@@ -35,6 +36,9 @@ type partition struct {
 	sink    *sink.Sink       // role archive
 	source  source           // what is read: the ledger, or a reader beside its owner
 	index   *indexer.Index   // role index
+	log     *tlog.Log        // role archive
+	view    *tlog.View       // role archive: of log
+	closed  bool             // the ledger was closed in order
 }
 
 // A source is a ledger to those who follow and read it.
@@ -75,13 +79,23 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 		return err
 	}
 	a.life.onStop("catalog", func(context.Context) error { return p.catalog.Close() })
+	if err := a.openLog(p); err != nil {
+		return err
+	}
 	o := a.ledgerOptions(p.number)
 	o.Known = p.catalog.Cursor() // what a view has seen was durable: recovery must not cut it
 	if p.ledger, err = ledger.Open(files, o); err != nil {
 		return err
 	}
-	a.life.onStop("ledger", func(context.Context) error { return p.ledger.Close() })
+	a.life.onStop("ledger", func(context.Context) error {
+		err := p.ledger.Close()
+		p.closed = err == nil
+		return err
+	})
 	p.source = p.ledger
+	if err := a.followLog(ctx, p); err != nil {
+		return err
+	}
 	if p.sink, err = sink.New(sink.Options{
 		Log: p.ledger, Catalog: p.catalog, Partition: p.number, MaxMessage: int64(a.cfg.Message.MaxSize), Logger: a.log,
 		Observe: func(b sink.Batch) { a.metrics.Sealed(b.Messages+b.References, b.Octets) },

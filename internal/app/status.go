@@ -59,6 +59,7 @@ func (a *App) status(ctx context.Context) (StatusReport, error) {
 		r.Queue = &QueueStatus{Messages: depth.Messages, Octets: depth.Bytes}
 	}
 	for i := range r.Partitions {
+		r.Partitions[i].Log = a.logStatus(a.partitions[i])
 		if err := errors.Join(a.bus.Healthy(), a.partitions[i].sink.Healthy()); err != nil {
 			r.Partitions[i].Problem = err.Error()
 		}

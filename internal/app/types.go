@@ -156,7 +156,9 @@ type PartitionStatus struct {
 	Octets    int64  `json:"octets"`  // on disk
 	Catalog   uint64 `json:"catalog"` // position of the catalog
 	Index     uint64 `json:"index"`   // position of the index
-	Problem   string `json:"problem,omitempty"`
+	// Log is the transparency log, as a running process knows it.
+	Log     *LogStatus `json:"log,omitempty"`
+	Problem string     `json:"problem,omitempty"`
 }
 
 // A QueueStatus is what waits between pollers and archive.

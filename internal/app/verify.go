@@ -50,6 +50,9 @@ func (v *verifier) partition(ctx context.Context, p uint16) error {
 	if err != nil {
 		return err
 	}
+	if err := v.log(ctx, p); err != nil {
+		return fmt.Errorf("compare the transparency log: %w", err)
+	}
 	if damaged {
 		return nil // the views cannot be judged by a damaged ledger
 	}

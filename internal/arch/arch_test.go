@@ -30,7 +30,8 @@ var trees = []tree{
 	{"parser", []string{"mail"}},
 	{"indexer", []string{"mail"}},
 	{"sink", []string{"mail", "internal/durable"}},
-	{"internal/app", []string{"mail", "configs", "poller", "parser", "indexer", "sink", "internal/bus", "internal/web", "internal/telemetry", "internal/durable"}},
+	{"internal/app", []string{"mail", "configs", "poller", "parser", "indexer", "sink", "internal/bus", "internal/web", "internal/telemetry", "internal/durable", "docs"}},
+	{"docs", nil}, // documents that the program carries
 	{"internal/bus", []string{"mail", "internal/durable"}},
 	{"internal/web", []string{"mail"}},
 	{"internal/telemetry", []string{"mail"}},

@@ -61,6 +61,7 @@ func parseBody(text string) (Checkpoint, error) {
 type Trust struct {
 	Origin    string
 	verifiers []note.Verifier
+	vkeys     []string // of verifiers
 }
 
 // NewTrust reads the public keys of a log, the first one first. Keys of the
@@ -76,13 +77,16 @@ func NewTrust(origin string, vkeys ...string) (Trust, error) {
 		if err != nil {
 			return t, mail.Errorf(mail.Invalid, "public key %q: %w", k, err)
 		}
-		t.verifiers = append(t.verifiers, v)
+		t.verifiers, t.vkeys = append(t.verifiers, v), append(t.vkeys, named)
 	}
 	if len(t.verifiers) == 0 {
 		return t, mail.Errorf(mail.Invalid, "no public key is known of the log %s", origin)
 	}
 	return t, nil
 }
+
+// Current is the key that signs now, in the form of a vkey.
+func (t Trust) Current() string { return t.vkeys[len(t.vkeys)-1] }
 
 // Open verifies a signed note as a checkpoint of the log. key is the index of
 // the key that signed it, the latest one if several did. An error is
