@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -131,6 +132,51 @@ func (s *site) search(query string, limit int) mail.SearchAnswer {
 // message records and references that add a copy.
 func (s *site) sealed() map[string]map[[32]byte]int {
 	s.t.Helper()
+	got := map[string]map[[32]byte]int{}
+	for rec, raw := range s.archived() {
+		h := sha256.New()
+		if _, err := io.Copy(h, raw); err != nil {
+			s.t.Fatal(err)
+		}
+		if got[rec.Delivery.Mailbox] == nil {
+			got[rec.Delivery.Mailbox] = map[[32]byte]int{}
+		}
+		got[rec.Delivery.Mailbox][[32]byte(h.Sum(nil))]++
+	}
+	return got
+}
+
+// archived yields each message of the archive with its bytes, which are to be
+// read before the next one.
+func (s *site) archived() iter.Seq2[mail.Record, io.Reader] {
+	return func(yield func(mail.Record, io.Reader) bool) {
+		s.t.Helper()
+		r, closeAll := s.openLedger()
+		defer closeAll()
+		ctx := context.Background()
+		for rec, err := range r.Records(ctx, 0) {
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			if !rec.Searchable() {
+				continue
+			}
+			raw, err := r.Raw(ctx, rec.ID)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			more := yield(rec, io.NewSectionReader(raw, 0, raw.Size()))
+			raw.Close()
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// openLedger opens the ledger of the archive for reading.
+func (s *site) openLedger() (r *ledger.Reader, closeAll func()) {
+	s.t.Helper()
 	b, err := os.ReadFile(filepath.Join(s.archive(), "ARCHIVE"))
 	if err != nil {
 		s.t.Fatal(err)
@@ -143,36 +189,15 @@ func (s *site) sealed() map[string]map[[32]byte]int {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer files.Close()
-	r, err := ledger.OpenReader(files, ledger.Options{Archive: uuid(s.t, id.Archive)})
+	r, err = ledger.OpenReader(files, ledger.Options{Archive: uuid(s.t, id.Archive)})
 	if err != nil {
+		files.Close()
 		s.t.Fatal(err)
 	}
-	defer r.Close()
-	got := map[string]map[[32]byte]int{}
-	ctx := context.Background()
-	for rec, err := range r.Records(ctx, 0) {
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		if !rec.Searchable() {
-			continue
-		}
-		raw, err := r.Raw(ctx, rec.ID)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		h := sha256.New()
-		if _, err := io.Copy(h, io.NewSectionReader(raw, 0, raw.Size())); err != nil {
-			s.t.Fatal(err)
-		}
-		raw.Close()
-		if got[rec.Delivery.Mailbox] == nil {
-			got[rec.Delivery.Mailbox] = map[[32]byte]int{}
-		}
-		got[rec.Delivery.Mailbox][[32]byte(h.Sum(nil))]++
+	return r, func() {
+		r.Close()
+		files.Close()
 	}
-	return got
 }
 
 func uuid(t testing.TB, s string) (u [16]byte) {
