@@ -64,9 +64,12 @@ func (r Record) Body() ID {
 // An Event is something that happened and that the ledger keeps: exactly one
 // of its fields beside Type is set.
 type Event struct {
-	Type   string  `json:"type"` // "drain", "anchor"
-	Drain  *Drain  `json:"drain,omitempty"`
-	Anchor *Anchor `json:"anchor,omitempty"`
+	Type    string   `json:"type"` // one of the constants that begin with Event
+	Drain   *Drain   `json:"drain,omitempty"`
+	Anchor  *Anchor  `json:"anchor,omitempty"`
+	Verify  *Verify  `json:"verify,omitempty"`
+	Repair  *Repair  `json:"repair,omitempty"`
+	Restore *Restore `json:"restore,omitempty"`
 }
 
 // EventAnchor is the Type of the event that names the heads of all logs of an
