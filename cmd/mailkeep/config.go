@@ -47,7 +47,7 @@ func renderChecked(w io.Writer, c *configs.Config) error {
 	deleting := 0
 	for _, m := range c.Resolve() {
 		hosts[m.HostKey] = true
-		if m.Delete == configs.DeleteAfterSeal {
+		if m.Delete != configs.DeleteNever {
 			deleting++
 		}
 	}
