@@ -78,8 +78,10 @@ type Lease interface {
 	Release(ctx context.Context) error
 }
 
-// A Store keeps one small value per mailbox (see state). Losing it costs
-// retries, never mail. A value has at most a few hundred KiB.
+// A Store keeps one small value per mailbox (see state), and one per host under a
+// name that begins with NUL, which no mailbox has (see board). Losing it costs
+// retries and the count of refused logins, never mail. A value has at most a few
+// hundred KiB. Pollers that share mailboxes share the Store.
 type Store interface {
 	// Load returns the value and its revision; no value is nil and revision 0.
 	Load(ctx context.Context, mailbox string) (data []byte, rev uint64, err error)

@@ -124,7 +124,7 @@ func TestRow100SmallMailboxesMeetTheirInterval(t *testing.T) {
 		// The huge one shows 200 of its million at a time, at 10 messages a second:
 		// a session would go on for its five minutes.
 		p.o.Mailboxes[0].NoPipelining = true
-		raw := []byte(letter("one of a million", 20<<10))
+		raw := []byte(letter("one of a million", 500))
 		for i := range 4000 {
 			p.box(0).Add(pop3test.Message{UIDL: fmt.Sprint("m", i), Raw: raw})
 		}

@@ -32,6 +32,8 @@ type Options struct {
 	// included; it must not block. Nil tells nobody.
 	Ended  func(Result)
 	Worker string // names this process in captures and events
+
+	rounds int // of stretcher
 }
 
 // Defaults of Options.
@@ -78,6 +80,7 @@ func New(o Options) (*Poller, error) {
 		drainer: &Drainer{
 			Archive: o.Archive, Leaser: o.Leaser, Store: o.Store, Logger: o.Logger, Observer: o.Observer,
 			Worker: o.Worker, Sessions: 1, Grace: o.StopGrace, Uptime: o.Uptime,
+			stretcher: stretcher{rounds: o.rounds},
 		},
 	}
 	return p, p.addMailboxes()

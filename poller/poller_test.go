@@ -45,6 +45,7 @@ func newPark(t *testing.T, mailboxes, hosts int) *park {
 		})
 	}
 	p.o.Archive, p.o.Leaser, p.o.Store = p.arc, &leases{t: t}, new(store)
+	p.o.rounds = fewRounds
 	p.o.Logger = slog.New(slog.NewTextHandler(p.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	return p
 }

@@ -47,7 +47,8 @@ func newRig(t *testing.T, raw ...string) *rig {
 	r.hooks(pop3test.Hooks{})
 	r.deliver(pop3test.Messages(raw...)...)
 	r.d = &Drainer{
-		Archive: r.arc, Leaser: r.leases, Store: r.store, Worker: "w1", Sessions: 1, Uptime: processClock(),
+		Archive: r.arc, Leaser: r.leases, Store: r.store, Worker: "w1", Sessions: 1,
+		stretcher: stretcher{rounds: fewRounds}, Uptime: processClock(),
 		Logger: slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	r.m = Mailbox{

@@ -234,7 +234,7 @@ func TestDailyLimitOverRestarts(t *testing.T) {
 		if s.DailyUsed < 49_000 || s.DailyUsed > 52_000 {
 			t.Errorf("used %d", s.DailyUsed)
 		}
-		if wait := s.NextDue.Sub(time.Now()); wait < 20*time.Hour || wait > 25*time.Hour {
+		if wait := time.Until(s.NextDue); wait < 20*time.Hour || wait > 25*time.Hour {
 			t.Errorf("next due in %s", wait)
 		}
 

@@ -37,8 +37,9 @@ type Options struct {
 	// Default 1 MiB - 64 KiB; never more than the server's payload - 64 KiB.
 	Inline int64
 
-	// LeaseTTL is the life of a lease that is not renewed; default 60 s. It is
-	// at least 2 s, and whole seconds: the server cuts off what is beyond.
+	// LeaseTTL is the life of a lease that is not renewed; default 40 s, so that
+	// another process takes over within a minute. It is at least 2 s, and whole
+	// seconds: the server cuts off what is beyond.
 	LeaseTTL time.Duration
 	// AckWait is the time after which a message that is neither settled nor
 	// said to be worked on is delivered again; default 60 s, at least 1 s.
@@ -56,7 +57,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.StateBytes = orDefault(o.StateBytes, o.MaxStore/16)
 	o.BigBytes = orDefault(o.BigBytes, max(min(o.MaxStore*3/8, o.MaxStore-o.RawBytes-o.StateBytes-leaseBytes), 8<<20))
 	o.Inline = orDefault(o.Inline, 1<<20-headroom)
-	o.LeaseTTL = orDefault(o.LeaseTTL, time.Minute)
+	o.LeaseTTL = orDefault(o.LeaseTTL, 40*time.Second)
 	o.AckWait = orDefault(o.AckWait, time.Minute)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -61,7 +61,8 @@ type State struct {
 	Revision uint64
 }
 
-// States yields the saved states of all mailboxes, as they are at about the
+// States yields the saved states of all mailboxes, and what else was saved under
+// names that begin with NUL, as they are at about the
 // time of the call, in no order. An error ends the sequence.
 func (b *Bus) States(ctx context.Context) iter.Seq2[State, error] {
 	return func(yield func(State, error) bool) {
