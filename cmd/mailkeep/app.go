@@ -7,6 +7,7 @@ import (
 	"github.com/mailkeep/mailkeep/configs"
 	"github.com/mailkeep/mailkeep/internal/app"
 	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/sink/tlog"
 )
 
 // An application is what the commands need of the program. It is a value of
@@ -68,6 +69,10 @@ type client interface {
 	// attachments counts them, from 1, and its file name, which may be empty and
 	// is not fit to be used as a path. mail.NotFound if there are fewer.
 	Attachment(ctx context.Context, id mail.ID, n int) (name string, content io.Reader, err error)
+
+	// Proof proves that a message is in the archive. mail.NotFound if there is no
+	// such message, or no checkpoint over it yet.
+	Proof(ctx context.Context, id mail.ID) (tlog.Bundle, error)
 
 	// Status tells the state of mailboxes, ledgers and views.
 	Status(ctx context.Context) (app.StatusReport, error)

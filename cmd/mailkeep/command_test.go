@@ -19,6 +19,7 @@ import (
 	"github.com/mailkeep/mailkeep/configs"
 	"github.com/mailkeep/mailkeep/internal/app"
 	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/sink/tlog"
 )
 
 // A fakeClient answers from its fields.
@@ -51,6 +52,10 @@ func (f *fakeClient) Raw(context.Context, mail.ID) (mail.Raw, error) {
 
 func (f *fakeClient) Attachment(context.Context, mail.ID, int) (string, io.Reader, error) {
 	return "../\x1b[2Jevil.pdf", strings.NewReader("attached"), f.err
+}
+
+func (f *fakeClient) Proof(context.Context, mail.ID) (tlog.Bundle, error) {
+	return tlog.Bundle{}, f.err
 }
 
 func (f *fakeClient) Status(context.Context) (app.StatusReport, error) { return report(), f.err }

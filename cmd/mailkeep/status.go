@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -52,7 +53,7 @@ func renderStatus(out io.Writer, r app.StatusReport) error {
 		return err
 	}
 	fmt.Fprintln(w)
-	if err := renderPartitions(w, r.Partitions); err != nil {
+	if err := renderPartitions(w, r.Time, r.Partitions); err != nil {
 		return err
 	}
 	if q := r.Queue; q != nil {
@@ -152,7 +153,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
-func renderPartitions(w io.Writer, partitions []app.PartitionStatus) error {
+func renderPartitions(w io.Writer, now time.Time, partitions []app.PartitionStatus) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "PARTITION\tRECORDS\tSEGMENTS\tON DISK\tCATALOG\tINDEX")
 	for _, s := range partitions {
@@ -163,11 +164,26 @@ func renderPartitions(w io.Writer, partitions []app.PartitionStatus) error {
 		return err
 	}
 	for _, s := range partitions {
+		if s.Log != nil {
+			renderLog(w, now, s.Partition, s.Log)
+		}
 		if s.Problem != "" {
 			printLine(w, fmt.Sprintf("partition %d: %s", s.Partition, s.Problem))
 		}
 	}
 	return nil
+}
+
+// renderLog prints what is signed of a ledger, and who vouches for that.
+func renderLog(w io.Writer, now time.Time, partition uint16, l *app.LogStatus) {
+	line := fmt.Sprintf("partition %d: signed up to record %s, %s", partition, grouped(l.Size), ago(now, l.Signed))
+	if !l.AnchoredAt.IsZero() {
+		line += fmt.Sprintf("; anchored up to %s, %s, by %s", grouped(l.Anchored), ago(now, l.AnchoredAt), strings.Join(l.AnchoredBy, ", "))
+	}
+	printLine(w, line)
+	if l.Problem != "" {
+		printLine(w, fmt.Sprintf("PROBLEM with the log of partition %d: %s", partition, l.Problem))
+	}
 }
 
 // follows tells how far a view is behind its ledger.
