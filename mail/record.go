@@ -45,12 +45,16 @@ type Record struct {
 	Again bool
 	// Event is set for events.
 	Event *Event
+	// Erased says that the key of the record was destroyed: nothing is known of it
+	// but that it is there. Delivery, Of and Event are not set.
+	Erased bool
 }
 
 // Searchable reports whether the record is a document of the index: a message,
-// or a reference that brings a message to a mailbox for the first time.
+// or a reference that brings a message to a mailbox for the first time, unless
+// it was erased.
 func (r Record) Searchable() bool {
-	return r.Kind == KindMessage || r.Kind == KindReference && !r.Again
+	return !r.Erased && (r.Kind == KindMessage || r.Kind == KindReference && !r.Again)
 }
 
 // Body returns the ID whose raw bytes the record stands for.
@@ -70,6 +74,7 @@ type Event struct {
 	Verify  *Verify  `json:"verify,omitempty"`
 	Repair  *Repair  `json:"repair,omitempty"`
 	Restore *Restore `json:"restore,omitempty"`
+	Erase   *Erase   `json:"erase,omitempty"`
 }
 
 // EventAnchor is the Type of the event that names the heads of all logs of an

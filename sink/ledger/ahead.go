@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"slices"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -44,6 +43,7 @@ type ahead struct {
 // A stream is a run of frames that is examined from a place on.
 type stream struct {
 	f    durable.File
+	open *opening
 	size int64
 	next int64 // where the verifier is due
 	out  chan *examined
@@ -57,14 +57,16 @@ type examined struct {
 	leaf  hash32
 	fault error // of the header; nothing else is set then
 
+	means   means
 	frame   []byte // with its header
 	damage  error  // of the body, as it is stored
 	content error  // of what the body holds
-	plain   []byte // buffer of raw
-	raw     []byte
+	closed  error  // why the body cannot be opened
+	scratch scratch
+	decoded
 	digest  mail.Digest // of raw
-	meta    meta        // of a message or reference
-	metaErr error
+	note    meta        // of a message or reference
+	noteErr error
 
 	weight int64
 	done   chan struct{} // holds one token once it is examined
@@ -108,13 +110,13 @@ func (a *ahead) leave() {
 
 // at returns the frame at off of the file f, which has size octets. It is valid
 // until the next call. In order, frames cost little; elsewhere it begins anew.
-func (a *ahead) at(ctx context.Context, f durable.File, size, off int64) *examined {
+func (a *ahead) at(ctx context.Context, f durable.File, open *opening, size, off int64) *examined {
 	a.release(a.last)
 	a.last = nil
 	if a.stream == nil || a.stream.f != f || a.stream.next != off {
 		a.leave()
 		ctx, stop := context.WithCancel(ctx)
-		a.stream = &stream{f: f, size: size, next: off, out: make(chan *examined, aheadFrames), stop: stop}
+		a.stream = &stream{f: f, open: open, size: size, next: off, out: make(chan *examined, aheadFrames), stop: stop}
 		go a.read(ctx, a.stream, off)
 	}
 	e, ok := <-a.stream.out
@@ -140,6 +142,9 @@ func (a *ahead) read(ctx context.Context, s *stream, off int64) {
 	for off < s.size {
 		e := a.spare.Get().(*examined)
 		e.load(w, off, s.size)
+		if e.fault == nil {
+			e.means, e.closed = s.open.means(ctx, &e.head)
+		}
 		if err := a.room.Acquire(ctx, e.weight); err != nil {
 			return
 		}
@@ -171,15 +176,15 @@ func (a *ahead) release(e *examined) {
 	if cap(e.frame) > keepBuffer {
 		e.frame = nil
 	}
-	if cap(e.plain) > keepBuffer {
-		e.plain = nil
+	if cap(e.scratch.inside)+cap(e.scratch.plain) > keepBuffer {
+		e.scratch = scratch{}
 	}
 	a.spare.Put(e)
 }
 
 // load reads the frame at off.
 func (e *examined) load(w *window, off, size int64) {
-	*e = examined{off: off, frame: e.frame[:0], plain: e.plain[:0], done: e.done}
+	*e = examined{off: off, frame: e.frame[:0], scratch: e.scratch, done: e.done}
 	e.head, e.leaf, e.fault = w.header(off)
 	if e.fault == nil && off+int64(e.head.frameLen) > size {
 		e.fault = errors.New("frame is cut short")
@@ -205,19 +210,22 @@ func (e *examined) examine() {
 	if e.damage = h.checkBody(b); e.damage != nil {
 		return
 	}
-	var note []byte
-	if h.codec == codecZstd {
-		e.plain = slices.Grow(e.plain, int(h.plainLen)+fastRoom)
+	if e.closed != nil {
+		return
 	}
-	note, e.raw, e.plain, e.content = decodeInto(e.plain, h, b[:h.bodyLen])
+	e.decoded, e.content = e.means.decode(&e.scratch, h, b[:h.bodyLen])
+	if isErased(e.content) {
+		e.closed, e.content = e.content, nil
+		return
+	}
 	if e.content != nil {
 		return
 	}
 	e.digest = mail.DigestOf(e.raw)
-	if e.content = h.checkDigest(e.digest); e.content != nil {
+	if e.content = h.checkDigest(e.key, e.digest); e.content != nil {
 		return
 	}
 	if h.typ == typeMessage || h.typ == typeReference {
-		e.meta, e.metaErr = parseMeta(note)
+		e.note, e.noteErr = parseMeta(e.meta)
 	}
 }

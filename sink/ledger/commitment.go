@@ -10,26 +10,26 @@ import (
 
 func sha(b []byte) hash32 { return sha256.Sum256(b) }
 
-// commitmentKey is k_cmt of records with cipher 0, which have no key to derive
-// it from: 32 zero octets. Such commitments bind but do not hide.
-var commitmentKey = make([]byte, 32)
+// A commitKey is k_cmt, the key of the commitments of a record. The zero key is
+// that of records with cipher 0, which have no key to derive it from. Such
+// commitments bind but do not hide.
+type commitKey hash32
 
-// commitTo returns HMAC-SHA256(k_cmt, "mar1/cmt" || digest || u64 n): what a
+// content returns HMAC-SHA256(k_cmt, "mar1/cmt" || digest || u64 n): what a
 // header says about the n octets of plain text with the digest.
-func commitTo(digest mail.Digest, n uint64) hash32 {
+func (k commitKey) content(digest mail.Digest, n uint64) hash32 {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], n)
-	return keyed("mar1/cmt", digest[:], b[:])
+	return k.keyed("mar1/cmt", digest[:], b[:])
 }
 
-// commitToMeta returns HMAC-SHA256(k_cmt, "mar1/meta" || SHA-256(meta)).
-func commitToMeta(meta []byte) hash32 {
-	sum := sha(meta)
-	return keyed("mar1/meta", sum[:])
-}
+// meta returns HMAC-SHA256(k_cmt, "mar1/meta" || SHA-256(meta)).
+func (k commitKey) meta(meta []byte) hash32 { return k.metaSum(sha(meta)) }
 
-func keyed(domain string, parts ...[]byte) hash32 {
-	m := hmac.New(sha256.New, commitmentKey)
+func (k commitKey) metaSum(sum hash32) hash32 { return k.keyed("mar1/meta", sum[:]) }
+
+func (k commitKey) keyed(domain string, parts ...[]byte) hash32 {
+	m := hmac.New(sha256.New, k[:])
 	m.Write([]byte(domain))
 	for _, p := range parts {
 		m.Write(p)

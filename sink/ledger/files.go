@@ -12,7 +12,8 @@ const maxFiles = 32
 
 // files are the segments that are open for reading.
 type files struct {
-	fs durable.FS
+	fs      durable.FS
+	library library
 
 	mu     sync.Mutex
 	open   map[uint64]*handle // by first sequence number
@@ -25,6 +26,8 @@ type handle struct {
 	files *files
 	first uint64
 	f     durable.File
+	// How its bodies are opened.
+	*opening
 
 	once sync.Once // loads what follows, of sealed segments only
 	seal *seal
@@ -37,7 +40,9 @@ type handle struct {
 	doomed bool // not in files.open any more: the last release closes it
 }
 
-func newFiles(fsys durable.FS) *files { return &files{fs: fsys, open: map[uint64]*handle{}} }
+func newFiles(fsys durable.FS, l library) *files {
+	return &files{fs: fsys, library: l, open: map[uint64]*handle{}}
+}
 
 // acquire opens the segment, or shares it. The caller calls release.
 func (p *files) acquire(first uint64, name string) (*handle, error) {
@@ -52,7 +57,7 @@ func (p *files) acquire(first uint64, name string) (*handle, error) {
 		if err != nil {
 			return nil, err
 		}
-		h = &handle{files: p, first: first, f: f}
+		h = &handle{files: p, first: first, f: f, opening: p.library.opening(f, first)}
 		p.open[first] = h
 	}
 	h.refs++

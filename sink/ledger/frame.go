@@ -22,7 +22,9 @@ const (
 
 	maxMeta  = 1 << 20
 	maxPlain = 16 << 20 // of one record; more than ChunkSize only for the offsets of a seal
-	maxBody  = 4 + maxMeta + maxPlain
+	// What a body may hold, and what it may have.
+	maxInside = 4 + maxMeta + maxPlain
+	maxBody   = maxInside + tagSize
 )
 
 const (
@@ -43,8 +45,9 @@ const (
 )
 
 const (
-	codecRaw  = 0
-	codecZstd = 1
+	codecRaw      = 0
+	codecZstd     = 1
+	codecZstdDict = 2 // with the dictionary that the header names
 )
 
 // Flags of a header.
@@ -167,10 +170,12 @@ func (h *header) validate() error {
 		return fmt.Errorf("record type %#02x is unknown to this version", uint8(h.typ))
 	}
 	switch {
-	case h.codec > codecZstd || h.dict != 0:
-		return fmt.Errorf("codec %d with dictionary %d is unknown to this version", h.codec, h.dict)
-	case h.cipher != 0:
-		return fmt.Errorf("cipher %d is unknown to this version", h.cipher)
+	case h.codec > codecZstdDict || (h.codec == codecZstdDict) != (h.dict != 0):
+		return fmt.Errorf("codec %d with dictionary %08x is unknown to this version", h.codec, h.dict)
+	case h.cipher > cipherGCM || h.cipher == cipherGCM && h.bodyLen < tagSize:
+		return fmt.Errorf("cipher %d with a body of %d octets is unknown to this version", h.cipher, h.bodyLen)
+	case h.cipher == cipherNone && (h.key != 0 || h.nonce != [12]byte{}):
+		return fmt.Errorf("record has a key and no cipher")
 	case h.bodyLen > maxBody || h.plainLen > maxPlain:
 		return fmt.Errorf("body of %d octets, %d decoded, is over the limit", h.bodyLen, h.plainLen)
 	case h.frameLen != frameLen(h.bodyLen):

@@ -50,7 +50,7 @@ func TestTree(t *testing.T) {
 func TestHeaderRoundTrip(t *testing.T) {
 	t.Parallel()
 	h := header{
-		typ: typeChunk, codec: 1, flags: flagLast, bodyLen: 100, frameLen: frameLen(100), seq: 7, time: 8,
+		typ: typeChunk, codec: 2, dict: 19, cipher: 1, flags: flagLast, bodyLen: 100, frameLen: frameLen(100), seq: 7, time: 8,
 		stream: [16]byte{1}, segment: 9, class: 10, tenant: 11, key: 12, plainLen: 13, firstSeq: 5, nonce: [12]byte{14},
 		chunk: 2, cmt: hash32{15}, bodySum: hash32{16}, metaCmt: hash32{17}, prev: hash32{18},
 	}
@@ -77,7 +77,7 @@ func FuzzFrame(f *testing.F) {
 	for _, e := range fuzzEntries(f) {
 		c := newChain(stream)
 		s := &segmentFile{}
-		if _, err := s.add(&c, e.header(flagFirst|flagLast), e.body, time.Unix(0, 1)); err != nil {
+		if _, err := s.add(&c, e, e.header(flagFirst|flagLast), time.Unix(0, 1)); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(s.buf, true)
@@ -112,6 +112,7 @@ func fuzzEntries(f *testing.F) []*Entry {
 
 func readAnything(t *testing.T, b []byte, stream [16]byte) {
 	fsys := durabletest.New()
+	lib := library{}
 	for _, name := range []string{openName(0), sealedName(1 << 40)} {
 		file, err := fsys.Create(name)
 		if err != nil {
@@ -127,13 +128,17 @@ func readAnything(t *testing.T, b []byte, stream [16]byte) {
 		}
 		w := newWindow(file)
 		if h, _, err := w.header(0); err == nil {
+			open, err := lib.opening(file, 0).means(t.Context(), &h)
+			if err != nil {
+				continue // no such key or dictionary
+			}
 			if body, err := w.body(0, &h); err == nil {
-				m, raw, err := decodeBody(&h, body)
-				if err == nil && uint64(len(raw)) != h.plainLen {
-					t.Errorf("%d octets of %d decoded, %d of metadata", len(raw), h.plainLen, len(m))
+				d, err := open.decode(new(scratch), &h, body)
+				if err == nil && uint64(len(d.raw)) != h.plainLen {
+					t.Errorf("%d octets of %d decoded, %d of metadata", len(d.raw), h.plainLen, len(d.meta))
 				}
 			}
-			_, _ = w.meta(0, &h)
+			_, _, _ = w.note(0, &h, open)
 		}
 	}
 	if _, err := Verify(t.Context(), fsys, VerifyOptions{}); err != nil {

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,12 +12,9 @@ import (
 // which alone makes the group visible, is written only once the whole message
 // matches its delivery; without it the others are abandoned.
 func (l *Ledger) addLarge(e *Entry, flags uint8) (Sealed, error) {
-	note, err := json.Marshal(meta{Delivery: e.delivery})
+	note, err := meta{Delivery: e.delivery}.encode()
 	if err != nil {
-		return Sealed{Err: mail.Errorf(mail.Invalid, "metadata: %w", err)}, nil
-	}
-	if len(note) > maxMeta {
-		return Sealed{Err: mail.Errorf(mail.Invalid, "metadata of %d octets is over the limit of %d", len(note), maxMeta)}, nil
+		return Sealed{Err: err}, nil
 	}
 	c := chunks{r: e.large, delivery: e.delivery, sum: mail.NewFingerprinter()}
 	for i := uint32(0); ; i++ {
@@ -44,15 +40,14 @@ func (l *Ledger) addChunk(d mail.Delivery, i uint32, last bool, note, data []byt
 	} else {
 		typ = typeChunk
 	}
-	cmt := commitTo(mail.DigestOf(data), uint64(len(data)))
-	if last {
+	e := l.Maker().entry(typ, note, data)
+	if e.digest, e.size = mail.DigestOf(data), uint64(len(data)); last {
 		flags |= flagLast
-		cmt = commitTo(d.Digest, uint64(d.Size))
+		e.digest, e.size = d.Digest, uint64(d.Size)
 	}
-	e := plainEntry(typ, note, data)
 	h := e.header(flags)
-	h.cmt, h.chunk = cmt, i
-	return l.seg.add(&l.chain, h, e.body, l.opts.Now())
+	h.chunk = i
+	return l.seg.add(&l.chain, e, h, l.opts.Now())
 }
 
 // chunks cuts a message that is read once. It reads one chunk ahead to know

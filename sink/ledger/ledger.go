@@ -13,13 +13,15 @@ import (
 
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/sink/keys"
 )
 
 // DefaultSegmentSize is where a segment is sealed unless Options say else.
 const DefaultSegmentSize = 64 << 20
 
-// maxRecords bounds a segment of many small records, and so its seal.
-const maxRecords = 1 << 20
+// maxRecords bounds a segment of many small records, and so its seal: to as many
+// as have a key of their own.
+const maxRecords = keys.Leaves
 
 // Options are what Open and OpenReader need to know.
 type Options struct {
@@ -41,6 +43,21 @@ type Options struct {
 	// is none. Recovery that would end below it refuses with mail.Corrupt:
 	// those records were durable, so what is missing is not a torn tail.
 	Known uint64
+
+	// Dictionary is what new records are compressed with; nil: nothing.
+	Dictionary *Dictionary
+	// Dictionaries are further ones, that records which are there may need.
+	Dictionaries []*Dictionary
+	// Keys has the key files of this partition; nil: new records are stored in
+	// the clear, and a ledger whose newest segment is encrypted is refused. Each
+	// new segment gets a key file, in the Group.
+	Keys  *keys.Dir
+	Group keys.Group
+	// Others have the key files of the archive's other partitions. Erase seals
+	// them anew too, because they share key encryption keys with these.
+	Others []*keys.Dir
+	// Fence, if set, says whether this process still owns the ledger.
+	Fence Fence
 }
 
 func (o Options) withDefaults() Options {
@@ -139,30 +156,23 @@ func (l *Ledger) Append(ctx context.Context, batch []*Entry) ([]Sealed, error) {
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	out, err := l.appendAll(batch)
+	out, err := l.appendAll(ctx, batch)
 	if err != nil {
 		return nil, l.fail("append to the ledger", err)
 	}
 	return out, nil
 }
 
-func (l *Ledger) appendAll(batch []*Entry) ([]Sealed, error) {
-	if err := l.makeRoom(batch); err != nil {
+func (l *Ledger) appendAll(ctx context.Context, batch []*Entry) ([]Sealed, error) {
+	if err := l.makeRoom(ctx, batch); err != nil {
 		return nil, err
 	}
-	out := make([]Sealed, len(batch))
-	flags := uint8(flagCommit)
-	for i, e := range batch {
-		before := l.chain.seq
-		var err error
-		if out[i], err = l.add(e, flags); err != nil {
-			return nil, err
-		}
-		if l.chain.seq != before {
-			flags = 0
-		}
+	before := l.chain.seq
+	out, err := l.addAll(batch)
+	if err != nil {
+		return nil, err
 	}
-	if flags != 0 { // every entry was refused
+	if l.chain.seq == before { // every entry was refused
 		return out, nil
 	}
 	// If we die here, nobody has a receipt. Recovery may find these records
@@ -174,19 +184,61 @@ func (l *Ledger) appendAll(batch []*Entry) ([]Sealed, error) {
 	return out, nil
 }
 
-// add appends one entry. The error is of writing; what is wrong with the entry
-// alone is in the Sealed.
-func (l *Ledger) add(e *Entry, flags uint8) (Sealed, error) {
-	if e.large != nil {
-		return l.addLarge(e, flags)
+// addAll appends the entries, those that are no large messages as many at once
+// as follow each other. The error is of writing; what is wrong with one entry
+// alone is in its Sealed.
+func (l *Ledger) addAll(batch []*Entry) ([]Sealed, error) {
+	out := make([]Sealed, len(batch))
+	var run []slot
+	var index []int // in out, of the slots of run
+	flags := uint8(flagCommit)
+	flush := func() error {
+		err := l.seg.addAll(&l.chain, run, l.opts.Now())
+		for i := range run {
+			out[index[i]] = l.sealed(&run[i].head)
+		}
+		run, index = run[:0], index[:0]
+		return err
+	}
+	for i, e := range batch {
+		if e.large != nil {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+			before := l.chain.seq
+			var err error
+			if out[i], err = l.addLarge(e, flags); err != nil {
+				return nil, err
+			}
+			if l.chain.seq != before {
+				flags = 0
+			}
+			continue
+		}
+		if err := l.check(e); err != nil {
+			out[i].Err = err
+			continue
+		}
+		run, index = append(run, slot{entry: e, head: e.header(flags | flagFirst | flagLast)}), append(index, i)
+		flags = 0
+	}
+	return out, flush()
+}
+
+// check refuses an entry that must not get into this ledger.
+func (l *Ledger) check(e *Entry) error {
+	if e.dict != 0 && (l.opts.Dictionary == nil || uint32(l.opts.Dictionary.id) != e.dict) {
+		return mail.Errorf(mail.Invalid, "entry was compressed with the dictionary %08x, which is not the ledger's", e.dict)
 	}
 	if e.typ == typeReference {
-		if err := l.checkTarget(e); err != nil {
-			return Sealed{Err: err}, nil
-		}
+		return l.checkTarget(e)
 	}
-	h, err := l.seg.add(&l.chain, e.header(flags|flagFirst|flagLast), e.body, l.opts.Now())
-	return l.sealed(&h), err
+	return nil
+}
+
+// Maker returns what makes entries for this ledger, with its dictionary.
+func (l *Ledger) Maker() Maker {
+	return Maker{dictionary: l.opts.Dictionary, sealed: l.opts.Keys != nil}
 }
 
 func (l *Ledger) sealed(h *header) Sealed {

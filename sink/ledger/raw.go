@@ -71,14 +71,28 @@ func (v *view) find(ctx context.Context, id mail.ID) (message, error) {
 	if m.typ != typeMessage && m.typ != typeReference {
 		return m, mail.Errorf(mail.NotFound, "record %s is not a message", id)
 	}
-	b, err := w.meta(p.off, &m.header)
-	if err == nil {
-		m.meta, err = parseMeta(b)
+	if m.meta, err = readMeta(ctx, w, p, &m.header); err != nil {
+		return m, v.fault(m.segment, m.off, id.Seq, err)
 	}
-	if err == nil && m.completes() && commitTo(m.meta.Digest, uint64(m.meta.Size)) != m.cmt {
+	return m, nil
+}
+
+// readMeta reads the metadata of a message or reference, and compares what it
+// says of the message with the commitment of a single record.
+func readMeta(ctx context.Context, w *window, p place, h *header) (meta, error) {
+	open, err := p.means(ctx, h)
+	if err != nil {
+		return meta{}, err
+	}
+	b, key, err := w.note(p.off, h, open)
+	if err != nil {
+		return meta{}, err
+	}
+	m, err := parseMeta(b)
+	if err == nil && h.completes() && key.content(m.Digest, uint64(m.Size)) != h.cmt {
 		err = errors.New("digest does not match its commitment")
 	}
-	return m, v.fault(m.segment, m.off, id.Seq, err)
+	return m, err
 }
 
 // openRaw verifies the whole message and returns it.
@@ -90,7 +104,7 @@ func (v *view) openRaw(ctx context.Context, m message) (mail.Raw, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		h, err := r.load(i)
+		h, key, err := r.load(ctx, i)
 		if errors.Is(err, errAbandoned) {
 			return nil, mail.Errorf(mail.NotFound, "message %d was never sealed whole", m.seq)
 		}
@@ -112,7 +126,7 @@ func (v *view) openRaw(ctx context.Context, m message) (mail.Raw, error) {
 			continue
 		}
 		digest := mail.Digest(whole.Sum(nil))
-		if !last || digest != m.meta.Digest || at != m.meta.Size || commitTo(digest, uint64(at)) != h.cmt {
+		if !last || digest != m.meta.Digest || at != m.meta.Size || key.content(digest, uint64(at)) != h.cmt {
 			return nil, m.mismatch()
 		}
 		return r, nil
@@ -162,7 +176,9 @@ func (r *raw) ReadAt(p []byte, off int64) (n int, err error) {
 			return n, io.EOF
 		}
 		if chunk := int(at / ChunkSize); chunk != r.last {
-			if _, err := r.load(chunk); err != nil {
+			// The keys were loaded when the message was opened; if it takes longer
+			// than they are kept, reading them again is as short as reading this.
+			if _, _, err := r.load(context.Background(), chunk); err != nil {
 				return n, err
 			}
 		}
@@ -176,44 +192,46 @@ func (r *raw) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 // load reads and verifies a chunk. Called with mu held, or before r is shared.
-func (r *raw) load(chunk int) (header, error) {
+func (r *raw) load(ctx context.Context, chunk int) (header, commitKey, error) {
 	r.last, r.data = -1, nil
 	seq := r.first + uint64(chunk)
 	p, err := r.view.locate(seq)
 	if err != nil {
-		return header{}, err
+		return header{}, commitKey{}, err
 	}
 	defer p.release()
 	w := newGlance(p.f)
 	h, err := r.view.header(w, p, seq)
 	if err != nil {
-		return h, err
+		return h, commitKey{}, err
 	}
-	data, err := r.content(w, p.off, &h, chunk)
+	if h.firstSeq != r.first || (h.typ != typeChunk) == (chunk > 0) || h.typ != typeChunk && h.typ != typeMessage {
+		return h, commitKey{}, errAbandoned
+	}
+	d, err := readBody(ctx, w, p, &h)
+	if err == nil && h.flags&flagLast == 0 && len(d.raw) != ChunkSize {
+		err = fmt.Errorf("chunk has %d octets", len(d.raw))
+	}
 	if err != nil {
-		return h, r.view.fault(p.seg.name(), p.off, seq, err)
+		return h, commitKey{}, r.view.fault(p.seg.name(), p.off, seq, err)
 	}
-	r.last, r.data = chunk, data
-	return h, nil
+	r.last, r.data = chunk, d.raw
+	return h, d.key, nil
 }
 
-func (r *raw) content(w *window, off int64, h *header, chunk int) ([]byte, error) {
-	if h.firstSeq != r.first || (h.typ != typeChunk) == (chunk > 0) || h.typ != typeChunk && h.typ != typeMessage {
-		return nil, errAbandoned
-	}
-	body, err := w.body(off, h)
+// readBody reads a whole body, and compares it with all that its header says.
+func readBody(ctx context.Context, w *window, p place, h *header) (decoded, error) {
+	open, err := p.means(ctx, h)
 	if err != nil {
-		return nil, err
+		return decoded{}, err
 	}
-	_, data, err := decodeBody(h, body)
+	body, err := w.body(p.off, h)
 	if err != nil {
-		return nil, err
+		return decoded{}, err
 	}
-	if err := h.checkContent(data); err != nil {
-		return nil, err
+	d, err := open.decode(new(scratch), h, body)
+	if err == nil {
+		err = h.checkContent(d)
 	}
-	if h.flags&flagLast == 0 && len(data) != ChunkSize {
-		return nil, fmt.Errorf("chunk has %d octets", len(data))
-	}
-	return data, nil
+	return d, err
 }

@@ -13,7 +13,8 @@ import (
 // Records returns the records that begin at or behind from, in order, up to
 // the Size at the time of the call. Each header is checked against its CRC and
 // the chain of leaf hashes, each metadata and event against its commitment;
-// bodies of messages are not read. An error is the last pair and names the
+// bodies of messages are not read. Of an erased record no more is known than
+// that it is one. An error is the last pair and names the
 // place: mail.Corrupt, mail.Temporary if reading failed, or that of ctx.
 func (v *view) Records(ctx context.Context, from uint64) iter.Seq2[mail.Record, error] {
 	limit := v.Size()
@@ -65,7 +66,7 @@ func (r *walk) segment(ctx context.Context) error {
 			err = r.chain.check(&h)
 		}
 		if err == nil {
-			err = r.record(w, p.off, &h)
+			err = r.record(ctx, w, p, &h)
 		}
 		if err != nil {
 			return r.fault(p.seg.name(), p.off, seq, err)
@@ -85,7 +86,7 @@ func (r *walk) advance(h *header, leaf hash32) {
 }
 
 // record hands out the record that ends with h, if one does.
-func (r *walk) record(w *window, off int64, h *header) error {
+func (r *walk) record(ctx context.Context, w *window, p place, h *header) error {
 	switch h.typ {
 	case typeChunk:
 		if r.group != nil && r.group.ID.Seq == h.firstSeq && h.completes() {
@@ -93,7 +94,7 @@ func (r *walk) record(w *window, off int64, h *header) error {
 		}
 		return nil
 	case typeMessage, typeReference, typeEvent:
-		rec, err := r.open(w, off, h)
+		rec, err := r.open(ctx, w, p, h)
 		if err != nil {
 			return err
 		}
@@ -113,41 +114,33 @@ func (r *walk) hand(rec mail.Record, next uint64) {
 }
 
 // open reads what followers get to see of a record.
-func (r *walk) open(w *window, off int64, h *header) (mail.Record, error) {
+func (r *walk) open(ctx context.Context, w *window, p place, h *header) (mail.Record, error) {
 	rec := mail.Record{
 		ID: mail.ID{Partition: r.partition, Seq: h.seq}, Kind: mail.RecordKind(h.typ),
 		Time: time.Unix(0, h.time).UTC(), Segment: h.segment,
 	}
+	var err error
 	if h.typ == typeEvent {
-		return rec, readEvent(w, off, h, &rec)
+		rec.Event, err = readEvent(ctx, w, p, h)
+	} else {
+		var m meta
+		m, err = readMeta(ctx, w, p, h)
+		rec.Delivery, rec.Again = m.Delivery, m.Again
+		if m.Of != nil {
+			rec.Of = *m.Of
+		}
 	}
-	b, err := w.meta(off, h)
-	if err != nil {
-		return rec, err
+	if isErased(err) {
+		rec.Erased, err = true, nil
 	}
-	m, err := parseMeta(b)
-	if err != nil {
-		return rec, err
-	}
-	rec.Delivery, rec.Again = m.Delivery, m.Again
-	if m.Of != nil {
-		rec.Of = *m.Of
-	}
-	return rec, nil
+	return rec, err
 }
 
-func readEvent(w *window, off int64, h *header, rec *mail.Record) error {
-	body, err := w.body(off, h)
+func readEvent(ctx context.Context, w *window, p place, h *header) (*mail.Event, error) {
+	d, err := readBody(ctx, w, p, h)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, raw, err := decodeBody(h, body)
-	if err != nil {
-		return err
-	}
-	if err := h.checkContent(raw); err != nil {
-		return err
-	}
-	rec.Event = new(mail.Event)
-	return json.Unmarshal(raw, rec.Event)
+	e := new(mail.Event)
+	return e, json.Unmarshal(d.raw, e)
 }

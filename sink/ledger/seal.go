@@ -132,14 +132,11 @@ func readSeal(w *window, off int64, h *header) (*seal, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, raw, err := decodeBody(h, body)
+	d, err := openBookkeeping(h, body)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.checkContent(raw); err != nil {
-		return nil, err
-	}
-	s, err := parseSeal(raw)
+	s, err := parseSeal(d.raw)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/mailkeep/mailkeep/internal/durable"
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/sink/keys"
 )
 
 // writeSize is how many octets of frames are collected before they are written.
@@ -22,6 +24,7 @@ type segmentFile struct {
 	sum     hash.Hash // of what was written
 	offsets []uint64
 	buf     []byte
+	tree    *keys.Tree // the keys of its records; nil: they are stored in the clear
 }
 
 // createSegment makes the file. Its name is not durable before SyncDir.
@@ -31,30 +34,6 @@ func createSegment(fsys durable.FS, name string, first uint64) (*segmentFile, er
 		return nil, err
 	}
 	return &segmentFile{f: f, name: name, first: first, sum: sha256.New()}, nil
-}
-
-// add completes the header of the next record and appends its frame.
-func (s *segmentFile) add(c *chain, h header, body []byte, now time.Time) (header, error) {
-	h.stream, h.segment, h.seq, h.prev = c.stream, c.number, c.seq, c.prev
-	h.firstSeq = c.seq - uint64(h.chunk)
-	h.bodyLen = uint32(len(body))
-	h.frameLen = frameLen(h.bodyLen)
-	h.time = now.UnixNano()
-	if h.time < c.time {
-		h.time, h.flags = c.time, h.flags|flagClamped
-	}
-	start := len(s.buf)
-	s.buf = h.appendTo(s.buf)
-	leaf := leafHash(s.buf[start:])
-	s.buf = append(s.buf, body...)
-	s.buf = append(s.buf, make([]byte, int(h.frameLen)-headerSize-len(body))...)
-	s.offsets = append(s.offsets, uint64(s.off))
-	s.off += int64(h.frameLen)
-	c.add(&h, leaf)
-	if len(s.buf) >= writeSize {
-		return h, s.flush()
-	}
-	return h, nil
 }
 
 // write appends octets as they are.
@@ -93,7 +72,7 @@ func (s *segmentFile) addOpen(c *chain, note openNote, now time.Time) error {
 		return err
 	}
 	e := bookkeeping(typeOpen, b, nil)
-	_, err = s.add(c, e.header(flagFirst|flagLast|flagCommit), e.body, now)
+	_, err = s.add(c, e, e.header(flagFirst|flagLast|flagCommit), now)
 	return err
 }
 
@@ -110,7 +89,7 @@ func (s *segmentFile) seal(c *chain, note sealNote, now time.Time) error {
 	}
 	e := bookkeeping(typeSeal, b, content.encode())
 	sealOff := s.off
-	if _, err := s.add(c, e.header(flagFirst|flagLast|flagCommit), e.body, now); err != nil {
+	if _, err := s.add(c, e, e.header(flagFirst|flagLast|flagCommit), now); err != nil {
 		return err
 	}
 	s.offsets = s.offsets[:len(s.offsets)-1] // the seal does not list itself
@@ -120,20 +99,12 @@ func (s *segmentFile) seal(c *chain, note sealNote, now time.Time) error {
 }
 
 // bookkeeping makes a record of the ledger's own. It is not compressed, so
-// that a reader needs no decoder to find its way.
+// that a reader needs no decoder to find its way, and never encrypted.
 func bookkeeping(typ recordType, meta, raw []byte) *Entry {
-	e := storedEntry(typ, meta, raw)
-	e.cmt = commitTo(sha(raw), uint64(len(raw)))
-	return e
-}
-
-// openNote is the metadata of a segment open record.
-type openNote struct {
-	Format    int    `json:"format"`
-	Archive   string `json:"archive"` // UUID in hexadecimal
-	Partition uint16 `json:"partition"`
-	Software  string `json:"software,omitempty"`
-	Host      string `json:"host,omitempty"`
+	return &Entry{
+		typ: typ, codec: codecRaw, body: storedBody(meta, raw), metaSum: sha(meta), plainLen: uint64(len(raw)),
+		digest: mail.DigestOf(raw), size: uint64(len(raw)),
+	}
 }
 
 // publish gives a file that is sealed and synced its final name and removes

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/sink/keys"
 )
 
 // VerifyOptions say what to verify and whom to tell.
@@ -22,6 +23,10 @@ type VerifyOptions struct {
 	// Durable ends the verification at a position, for a ledger that is being
 	// written; 0 goes to the end.
 	Durable uint64
+	// Dictionaries and Keys are what the content of records is opened with.
+	// Without Keys the content of encrypted records is not verified: Locked.
+	Dictionaries []*Dictionary
+	Keys         *keys.Dir
 	// Progress, if set, is told how many octets of all segments are done.
 	Progress func(done, total int64)
 	// Found, if set, is told each finding as it is made.
@@ -46,6 +51,8 @@ const (
 	FoundSeal      = "seal"      // the seal is damaged or does not match the segment
 	FoundMissing   = "missing"   // records or segments are not there
 	FoundTail      = "tail"      // an open segment ends with something that is no record
+	FoundKey       = "key"       // a key file, or what opens it, is not there
+	FoundErased    = "erased"    // a key is gone, and no event tells that it was destroyed
 	FoundAbandoned = "abandoned" // note: chunks of a large message that was not completed
 	FoundAside     = "aside"     // note: a file that recovery has set aside
 	FoundStrange   = "strange"   // note: a file that is none of the ledger's
@@ -62,6 +69,8 @@ type Report struct {
 	Records  uint64 // good ones, bookkeeping included
 	Messages uint64 // messages and references that followers see
 	Octets   int64
+	Locked   uint64 // records whose content was not verified: the keys are not there
+	Erased   uint64 // records whose key was destroyed, as an event tells
 	// Size and Root are of the Merkle tree; Root is zero if damage hides
 	// leaves that it needs.
 	Size    uint64
@@ -96,6 +105,9 @@ func Verify(ctx context.Context, fsys durable.FS, o VerifyOptions) (Report, erro
 			return v.report, fmt.Errorf("verify %s: %w", seg.name(), err)
 		}
 	}
+	if err := v.judgeErased(ctx); err != nil {
+		return v.report, fmt.Errorf("verify what was erased: %w", err)
+	}
 	v.report.Size = v.chain.tree.size
 	if v.rooted {
 		v.report.Root = mail.Digest(v.chain.tree.root())
@@ -111,9 +123,10 @@ type verifier struct {
 	chain  chain
 	rooted bool // every leaf so far is in the tree
 	any    bool // the stream is still to be learned
-	group  open
+	group  group
 	lost   uint64 // chunks of groups that began before this are not judged
 	noSeal bool   // the seal of the segment before could not be read
+	keys   keyFindings
 	report Report
 	done   int64
 	total  int64
@@ -121,6 +134,7 @@ type verifier struct {
 	// Of the segment at hand.
 	seg     segment
 	f       durable.File
+	open    *opening
 	w       *window
 	size    int64
 	off     int64
@@ -131,8 +145,8 @@ type verifier struct {
 	ended   bool // by its seal
 }
 
-// open is a group of chunks whose last one is to come.
-type open struct {
+// A group is the chunks of a large message whose last one is to come.
+type group struct {
 	head   header
 	off    int64
 	sum    hash.Hash
@@ -144,7 +158,7 @@ type open struct {
 
 func newVerifier(fsys durable.FS, o VerifyOptions, dir listing) *verifier {
 	v := &verifier{opts: o, ahead: newAhead(), rooted: true, any: o.Archive == [16]byte{}}
-	v.view = newView(fsys, Options{Archive: o.Archive, Partition: o.Partition})
+	v.view = newView(fsys, Options{Archive: o.Archive, Partition: o.Partition, Dictionaries: o.Dictionaries, Keys: o.Keys})
 	v.chain = newChain(v.view.stream)
 	segs := make([]segment, 0, len(dir.sealed)+1)
 	for _, first := range dir.sealed {
@@ -195,6 +209,7 @@ func (v *verifier) segment(ctx context.Context, seg segment) error {
 		return err
 	}
 	v.seg, v.f, v.w, v.size, v.off = seg, f, newWindow(f), info.Size(), 0
+	v.open = v.view.files.library.opening(f, seg.first)
 	v.offsets, v.seqs, v.sum, v.damaged, v.ended = nil, nil, sha256.New(), false, false
 	v.report.Segments++
 	v.enter()
@@ -258,7 +273,7 @@ func (v *verifier) leave() {
 
 // frame verifies the frame at off, or looks for the next good one.
 func (v *verifier) frame(ctx context.Context) error {
-	e := v.ahead.at(ctx, v.f, v.size, v.off)
+	e := v.ahead.at(ctx, v.f, v.open, v.size, v.off)
 	if isReadError(e.fault) {
 		return e.fault
 	}
@@ -279,11 +294,14 @@ func (v *verifier) frame(ctx context.Context) error {
 	if (h.typ == typeOpen) != (v.off == 0) {
 		v.here(FoundChain, errors.New("segment open record is not where the segment begins"))
 	}
-	if e.damage != nil {
+	switch {
+	case e.damage != nil:
 		v.here(FoundFrame, e.damage)
 		v.spoil(h)
-	} else {
-		v.record(e)
+	case e.closed != nil:
+		v.shut(e)
+	default:
+		v.record(ctx, e)
 	}
 	v.advance(e)
 	return nil

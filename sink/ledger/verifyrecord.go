@@ -1,9 +1,9 @@
 package ledger
 
 import (
+	"context"
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,7 +12,7 @@ import (
 )
 
 // record verifies what a good frame holds.
-func (v *verifier) record(e *examined) {
+func (v *verifier) record(ctx context.Context, e *examined) {
 	h := &e.head
 	if e.content != nil {
 		v.here(FoundContent, e.content)
@@ -28,33 +28,31 @@ func (v *verifier) record(e *examined) {
 	case typeMessage:
 		v.message(e)
 	case typeChunk:
-		v.chunk(h, e.raw)
+		v.chunk(e)
 	case typeReference:
-		v.reference(e)
+		v.reference(ctx, e)
 	case typeEvent:
-		if err := json.Unmarshal(e.raw, new(mail.Event)); err != nil {
-			v.here(FoundContent, err)
-		}
+		v.event(e)
 	}
 }
 
 // message verifies a message, or begins the group of a large one.
 func (v *verifier) message(e *examined) {
 	h := &e.head
-	if e.metaErr != nil {
-		v.here(FoundContent, e.metaErr)
+	if e.noteErr != nil {
+		v.here(FoundContent, e.noteErr)
 		return
 	}
 	if h.flags&flagLast != 0 {
-		v.whole(e.meta, e.digest, uint64(len(e.raw)), h)
+		v.whole(e.note, e.digest, uint64(len(e.raw)), e)
 		return
 	}
-	v.group = open{head: *h, off: v.off, sum: sha256.New(), size: uint64(len(e.raw)), meta: e.meta, intact: true, any: true}
+	v.group = group{head: *h, off: v.off, sum: sha256.New(), size: uint64(len(e.raw)), meta: e.note, intact: true, any: true}
 	v.group.sum.Write(e.raw)
 }
 
-func (v *verifier) whole(m meta, digest mail.Digest, size uint64, h *header) {
-	if m.Digest != digest || uint64(m.Size) != size || commitTo(digest, size) != h.cmt {
+func (v *verifier) whole(m meta, digest mail.Digest, size uint64, e *examined) {
+	if m.Digest != digest || uint64(m.Size) != size || e.key.content(digest, size) != e.head.cmt {
 		v.here(FoundContent, fmt.Errorf("message is %.12s with %d octets, its delivery says %s", digest, size, m.Fingerprint))
 		return
 	}
@@ -62,21 +60,21 @@ func (v *verifier) whole(m meta, digest mail.Digest, size uint64, h *header) {
 }
 
 // chunk verifies a further chunk of a large message.
-func (v *verifier) chunk(h *header, raw []byte) {
-	g := &v.group
+func (v *verifier) chunk(e *examined) {
+	h, g := &e.head, &v.group
 	if !g.any || g.head.seq != h.firstSeq {
 		if h.firstSeq >= v.lost {
 			v.here(FoundChain, fmt.Errorf("chunk belongs to record %d, which is not before it", h.firstSeq))
 		}
 		return
 	}
-	g.sum.Write(raw)
-	g.size += uint64(len(raw))
+	g.sum.Write(e.raw)
+	g.size += uint64(len(e.raw))
 	if h.flags&flagLast == 0 {
 		return
 	}
 	if g.intact {
-		v.whole(g.meta, mail.Digest(g.sum.Sum(nil)), g.size, h)
+		v.whole(g.meta, mail.Digest(g.sum.Sum(nil)), g.size, e)
 	}
 	g.any = false
 }
@@ -86,24 +84,24 @@ func (v *verifier) abandon() {
 	if v.group.any && v.group.intact {
 		v.find(v.seg.name(), v.group.off, v.group.head.seq, FoundAbandoned, errors.New("large message was not completed"))
 	}
-	v.group = open{}
+	v.group = group{}
 }
 
 // reference verifies that the target is the message that the reference says.
-func (v *verifier) reference(e *examined) {
-	h, m := &e.head, e.meta
+func (v *verifier) reference(ctx context.Context, e *examined) {
+	h, m := &e.head, e.note
 	switch {
-	case e.metaErr != nil:
-		v.here(FoundContent, e.metaErr)
+	case e.noteErr != nil:
+		v.here(FoundContent, e.noteErr)
 		return
-	case commitTo(m.Digest, uint64(m.Size)) != h.cmt:
+	case e.key.content(m.Digest, uint64(m.Size)) != h.cmt:
 		v.here(FoundContent, errors.New("digest does not match its commitment"))
 		return
 	case m.Of == nil || m.Of.Seq >= h.seq:
 		v.here(FoundReference, errors.New("reference points nowhere"))
 		return
 	}
-	if err := v.target(m); err != nil {
+	if err := v.target(ctx, m); err != nil {
 		v.here(FoundReference, fmt.Errorf("message %s: %w", *m.Of, err))
 		return
 	}
@@ -112,7 +110,7 @@ func (v *verifier) reference(e *examined) {
 
 // target says whether a reference points at another message than it says. What
 // is damaged in the target, or on the way to it, is found where it is.
-func (v *verifier) target(ref meta) error {
+func (v *verifier) target(ctx context.Context, ref meta) error {
 	p, err := v.place(ref.Of.Seq)
 	if err != nil {
 		if v.report.Damaged > 0 {
@@ -126,9 +124,13 @@ func (v *verifier) target(ref meta) error {
 	if err != nil {
 		return nil
 	}
-	b, err := w.meta(p.off, &h)
+	open, err := p.means(ctx, &h)
 	if err != nil {
 		return nil
+	}
+	b, _, err := w.note(p.off, &h, open)
+	if err != nil {
+		return nil // erased, too
 	}
 	m, err := parseMeta(b)
 	if err != nil || h.typ != typeMessage || m.Digest != ref.Digest || m.Size != ref.Size {

@@ -50,7 +50,7 @@ func (s segment) name() string {
 func newView(fsys durable.FS, opts Options) *view {
 	return &view{
 		fs: fsys, stream: streamID(opts.Archive, opts.Partition), partition: opts.Partition,
-		files: newFiles(fsys), grown: make(chan struct{}),
+		files: newFiles(fsys, newLibrary(opts)), grown: make(chan struct{}),
 	}
 }
 
@@ -231,6 +231,9 @@ func (v *view) fault(segment string, off int64, seq uint64, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case mail.KindOf(err) != mail.Other:
+		// It is the means to open the record that are not there.
+		return fmt.Errorf("record %d at offset %d of %s: %w", seq, off, segment, err)
 	case isReadError(err):
 		return mail.Errorf(mail.Temporary, "read record %d at offset %d of %s: %w", seq, off, segment, err)
 	}

@@ -77,21 +77,22 @@ func (w *window) body(off int64, h *header) ([]byte, error) {
 	return b[:h.bodyLen], nil
 }
 
-// meta reads the metadata of the record at off, and no more of it than needed.
-func (w *window) meta(off int64, h *header) ([]byte, error) {
+// note reads the metadata of the record at off, and no more of it than needed,
+// and returns it with the key of the commitments.
+func (w *window) note(off int64, h *header, m means) ([]byte, commitKey, error) {
 	const enough = 64 << 10
 	b, err := w.read(off+headerSize, min(int(h.bodyLen), enough))
 	if err != nil {
-		return nil, &readError{err}
+		return nil, commitKey{}, &readError{err}
 	}
-	m, err := decodeMeta(h, b)
+	note, key, err := m.note(h, b)
 	if !errors.Is(err, io.ErrUnexpectedEOF) || h.bodyLen <= enough {
-		return m, err
+		return note, key, err
 	}
 	if b, err = w.read(off+headerSize, int(h.bodyLen)); err != nil {
-		return nil, &readError{err}
+		return nil, commitKey{}, &readError{err}
 	}
-	return decodeMeta(h, b)
+	return m.note(h, b)
 }
 
 // A readError is a failure of the medium or the file system, not of the bytes.
