@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,7 +107,34 @@ func NewAnchorer(o AnchorOptions) *Anchorer {
 			return to.write("cosigned", append(c.Note[:len(c.Note):len(c.Note)], to.cosignatures...))
 		}})
 	}
+	a.resume()
 	return a
+}
+
+// resume takes the schedule up where the process before left it: who runs for a
+// minute at a time is not to ask at each start.
+func (a *Anchorer) resume() {
+	dirs, err := a.o.FS.ReadDir(".")
+	if err != nil {
+		return // the first answer makes the directory, or says what is wrong with it
+	}
+	for _, d := range slices.Backward(dirs) {
+		at, err := time.Parse(anchorTime, d.Name())
+		if err != nil {
+			continue
+		}
+		b, err := durable.ReadFile(a.o.FS, d.Name()+"/"+checkpointName)
+		if err != nil {
+			continue // a crash came before it was written
+		}
+		if c, err := parseBody(string(b)); err == nil {
+			a.last = Anchored{Size: c.Size, Time: at}
+		}
+		for _, s := range a.services {
+			s.due = at.Add(a.o.Interval)
+		}
+		return
+	}
 }
 
 // Last tells what was anchored last by this Anchorer.

@@ -277,6 +277,10 @@ func TestAnchors(t *testing.T) {
 	if got := a.Last(); got.Size != w.log.Latest().Size || len(got.By) != 2 {
 		t.Errorf("last anchor %+v", got)
 	}
+	w.now = w.now.Add(-time.Minute)
+	if again := w.anchorer(t); again.Last().Size != a.Last().Size || again.Anchor(t.Context()) != time.Minute {
+		t.Errorf("another process knows of %+v", again.Last())
+	}
 	if got := strings.Join(w.witness.asked, " "); got != "200 200" {
 		t.Errorf("the witness answered %s", got)
 	}

@@ -92,6 +92,10 @@ func subOf(root durable.FS, dir string) (durable.FS, error) {
 
 // start opens both. The error is of whichever failed.
 func start(t testing.TB, root durable.FS, segment int64) (*rig, error) {
+	return startWith(t, root, segment, key(t), trust(t))
+}
+
+func startWith(t testing.TB, root durable.FS, segment int64, k *tlog.Key, tr tlog.Trust) (*rig, error) {
 	now := clock()
 	files, err := subOf(root, "ledger/0000")
 	if err != nil {
@@ -105,12 +109,11 @@ func start(t testing.TB, root durable.FS, segment int64) (*rig, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	o := tlog.Options{FS: dir, Key: key(t), Trust: trust(t), Now: now, Logger: logger(t)}
-	k, err := tlog.Open(o)
+	log, err := tlog.Open(tlog.Options{FS: dir, Key: k, Trust: tr, Now: now, Logger: logger(t)})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	return &rig{root: root, ledger: l, log: k}, nil
+	return &rig{root: root, ledger: l, log: log}, nil
 }
 
 func started(t testing.TB, root durable.FS, segment int64) *rig {
@@ -174,6 +177,11 @@ func (r *rig) grow(t testing.TB, n int) tlog.Checkpoint {
 // check runs Check on what is on disk, and returns what it found that is damage.
 func check(t testing.TB, root durable.FS, claims ...tlog.Claim) (tlog.CheckReport, []string) {
 	t.Helper()
+	return checkWith(t, root, trust(t), claims...)
+}
+
+func checkWith(t testing.TB, root durable.FS, tr tlog.Trust, claims ...tlog.Claim) (tlog.CheckReport, []string) {
+	t.Helper()
 	files := sub(t, root, "ledger/0000")
 	l, err := ledger.OpenReader(files, ledger.Options{Archive: archiveID})
 	if err != nil {
@@ -182,7 +190,7 @@ func check(t testing.TB, root durable.FS, claims ...tlog.Claim) (tlog.CheckRepor
 	defer l.Close()
 	var found []string
 	report, err := tlog.Check(t.Context(), tlog.CheckOptions{
-		FS: sub(t, root, "tlog/0000"), Trust: trust(t), Source: l, Claims: claims,
+		FS: sub(t, root, "tlog/0000"), Trust: tr, Source: l, Claims: claims,
 		Size: func() (uint64, error) { size, _, err := l.Root(); return size, err },
 		Found: func(f tlog.Finding) {
 			if !f.Note {

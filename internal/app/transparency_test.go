@@ -1,0 +1,233 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/sink/tlog"
+)
+
+// stampAuthority serves time stamps by openssl. It returns its URL and the file
+// of its root.
+func stampAuthority(t *testing.T) (url, root string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "tsa.cnf"), []byte(`[tsa]
+default_tsa = main
+[main]
+serial = serial
+signer_cert = tsa.pem
+signer_key = tsa.key
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256
+[ext]
+extendedKeyUsage = critical,timeStamping
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(ctx context.Context, args string) error {
+		cmd := exec.CommandContext(ctx, "openssl", strings.Fields(args)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("openssl %s: %w\n%s", args, err, out)
+		}
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(dir, "serial"), []byte("01\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{
+		"req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=root.example.org",
+		"req -newkey rsa:2048 -nodes -keyout tsa.key -out tsa.csr -subj /CN=tsa.example.org",
+		"x509 -req -in tsa.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile tsa.cnf -extensions ext -out tsa.pem",
+	} {
+		if err := run(t.Context(), args); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "query"), query, 0o600)
+		}
+		if err == nil {
+			err = run(r.Context(), "ts -reply -config tsa.cnf -queryfile query -out reply")
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		http.ServeFile(w, r, filepath.Join(dir, "reply"))
+	}))
+	t.Cleanup(s.Close)
+	return s.URL, filepath.Join(dir, "ca.pem")
+}
+
+// TestProofs drains into an archive of two partitions, has it anchored, and
+// proves each message, to us and to verify.py; verify takes the whole of it.
+func TestProofs(t *testing.T) {
+	url, root := stampAuthority(t)
+	p := newPlant(t, 3, fmt.Sprintf("partitions: 2\ntransparency: {tsa: %q, tsa_ca_file: %q}", url, root), "sales", "accounts", "support")
+	p.drain(t)
+	anchorNow(t, p)
+
+	c := p.open(t)
+	defer closeOK(t, c)
+	key := filepath.Join(p.config.Archive.Dir, tlog.VKeyName)
+	stamped := 0
+	for i, s := range c.sources {
+		for r, err := range s.Records(t.Context(), 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Kind == mail.KindEvent {
+				continue
+			}
+			b, err := c.Proof(t.Context(), r.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(b.Stamps) > 0 {
+				stamped++
+			}
+			if i == 0 && stamped == 1 {
+				wantProof(t, c, b, key, root)
+			}
+		}
+	}
+	if stamped == 0 {
+		t.Error("no proof has a time stamp")
+	}
+	if _, err := c.Proof(t.Context(), mail.ID{Seq: 1 << 40}); mail.KindOf(err) != mail.NotFound {
+		t.Errorf("a message that is none: %v", err)
+	}
+	report, err := Verify(t.Context(), p.config, console(t))
+	if err != nil || len(report.Findings) > 0 {
+		t.Errorf("verify: %v, %+v", err, report.Findings)
+	}
+	script(t, 0, "archive", p.config.Archive.Dir, "--vkey", key, "--tsa-ca", root)
+}
+
+// anchorNow runs the archive until its checkpoint is anchored.
+func anchorNow(t *testing.T, p *plant) {
+	t.Helper()
+	a, err := New(t.Context(), p.config, nil, console(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for a.anchorer.Last().Size == 0 {
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatalf("not anchored: %v", a.anchorer.Healthy())
+		}
+	}
+	s, err := a.status(t.Context())
+	if err != nil || s.Partitions[0].Log == nil || s.Partitions[0].Log.AnchoredAt.IsZero() {
+		t.Errorf("status %+v, %v", s.Partitions, err)
+	}
+	if err := a.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantProof gives a proof to verify.py.
+func wantProof(t *testing.T, c *Client, b tlog.Bundle, key, root string) {
+	t.Helper()
+	raw, err := c.Raw(t.Context(), b.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(io.NewSectionReader(raw, 0, raw.Size()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeOK(t, raw)
+	text, err := b.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, content := range map[string][]byte{"proof.json": text, "message.eml": content, "other.eml": append(content, '\n')} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script(t, 0, "proof", filepath.Join(dir, "proof.json"), filepath.Join(dir, "message.eml"), "--vkey", key, "--tsa-ca", root)
+	script(t, 1, "proof", filepath.Join(dir, "proof.json"), filepath.Join(dir, "other.eml"), "--vkey", key, "--tsa-ca", root)
+}
+
+// script runs verify.py as it stands in the archive.
+func script(t *testing.T, want int, args ...string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "verify.py")
+	if err := os.WriteFile(file, tlog.Script, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "python3", append([]string{file}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatalf("run python3, which the tests need: %v", err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != want || want == 0 && strings.Contains(string(out), "note:") {
+		t.Errorf("verify.py %v: %d\n%s", args, got, out)
+	}
+}
+
+// TestRolledBackArchiveIsRefused: a ledger that is older than what was signed
+// about it is not written to, and verify says so; so is one without its key.
+func TestRolledBackArchiveIsRefused(t *testing.T) {
+	p := newPlant(t, 4, "", "sales")
+	p.drain(t)
+	dir := p.config.Archive.Dir
+	key := filepath.Join(dir, keysDir, signingKeyFile)
+	if err := os.Rename(key, key+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(t.Context(), p.config, nil, console(t)); mail.KindOf(err) != mail.Denied || mail.HintOf(err) == "" {
+		t.Errorf("without its key: %v", err)
+	}
+	if err := os.Rename(key+".away", key); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(dir, ledgerDir, "0000", "*.seg"))
+	if err != nil || len(segments) == 0 {
+		t.Fatal(segments, err)
+	}
+	for _, name := range segments {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The views know it too; without them the log alone does.
+	for _, view := range []string{catalogDir, indexDir} {
+		if err := os.RemoveAll(filepath.Join(dir, view)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := New(t.Context(), p.config, nil, console(t)); mail.KindOf(err) != mail.Corrupt || !strings.Contains(err.Error(), "checkpoint") {
+		t.Errorf("rolled back: %v", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, catalogDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	report, err := Verify(t.Context(), p.config, console(t))
+	if err != nil || len(report.Findings) == 0 {
+		t.Errorf("verify: %v, %+v", err, report.Findings)
+	}
+	script(t, 1, "archive", dir)
+}
