@@ -77,7 +77,7 @@ func FuzzFrame(f *testing.F) {
 	for _, e := range fuzzEntries(f) {
 		c := newChain(stream)
 		s := &segmentFile{}
-		if _, err := s.add(&c, e, e.header(flagFirst|flagLast), time.Unix(0, 1)); err != nil {
+		if _, err := s.add(&c, e, e.header(flagFirst|flagLast), func() time.Time { return time.Unix(0, 1) }); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(s.buf, true)

@@ -47,7 +47,7 @@ func (l *Ledger) addChunk(d mail.Delivery, i uint32, last bool, note, data []byt
 	}
 	h := e.header(flags)
 	h.chunk = i
-	return l.seg.add(&l.chain, e, h, l.opts.Now())
+	return l.seg.add(&l.chain, e, h, l.opts.Now)
 }
 
 // chunks cuts a message that is read once. It reads one chunk ahead to know

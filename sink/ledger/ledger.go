@@ -193,7 +193,7 @@ func (l *Ledger) addAll(batch []*Entry) ([]Sealed, error) {
 	var index []int // in out, of the slots of run
 	flags := uint8(flagCommit)
 	flush := func() error {
-		err := l.seg.addAll(&l.chain, run, l.opts.Now())
+		err := l.seg.addAll(&l.chain, run, l.opts.Now)
 		for i := range run {
 			out[index[i]] = l.sealed(&run[i].head)
 		}

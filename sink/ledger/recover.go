@@ -215,7 +215,7 @@ func (r *recovery) copyAndSeal(seg *segmentFile, f durable.File, s *scan, torn i
 		return seg.sync()
 	}
 	seg.off, seg.offsets = s.off, s.offsets
-	return seg.seal(&s.chain, sealNote{Why: "recovery", Torn: torn}, r.opts.Now())
+	return seg.seal(&s.chain, sealNote{Why: "recovery", Torn: torn}, r.opts.Now)
 }
 
 // leftover handles an open segment that has a sealed one of the same name: a

@@ -55,7 +55,7 @@ func (l *Ledger) openSegment(ctx context.Context) error {
 	if tree != nil {
 		note.Cipher = cipherGCM
 	}
-	if err := seg.addOpen(&l.chain, note, l.opts.Now()); err != nil {
+	if err := seg.addOpen(&l.chain, note, l.opts.Now); err != nil {
 		return err
 	}
 	if err := seg.sync(); err != nil {
@@ -86,7 +86,7 @@ func (l *Ledger) newTree(ctx context.Context, first uint64, number uint32) (*key
 // sealSegment ends the open segment.
 func (l *Ledger) sealSegment(why string) error {
 	first := l.seg.first
-	if err := l.seg.seal(&l.chain, sealNote{Why: why}, l.opts.Now()); err != nil {
+	if err := l.seg.seal(&l.chain, sealNote{Why: why}, l.opts.Now); err != nil {
 		return err
 	}
 	// If we die here, recovery finds a sealed segment under its open name and

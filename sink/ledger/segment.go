@@ -66,7 +66,7 @@ func (s *segmentFile) sync() error {
 }
 
 // addOpen appends the record that begins each segment.
-func (s *segmentFile) addOpen(c *chain, note openNote, now time.Time) error {
+func (s *segmentFile) addOpen(c *chain, note openNote, now func() time.Time) error {
 	b, err := json.Marshal(note)
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (s *segmentFile) addOpen(c *chain, note openNote, now time.Time) error {
 }
 
 // seal appends the seal record and the tail, and makes the whole durable.
-func (s *segmentFile) seal(c *chain, note sealNote, now time.Time) error {
+func (s *segmentFile) seal(c *chain, note sealNote, now func() time.Time) error {
 	if err := s.flush(); err != nil {
 		return err
 	}

@@ -23,14 +23,14 @@ type slot struct {
 }
 
 // add appends one record, whose header says more than its entry.
-func (s *segmentFile) add(c *chain, e *Entry, h header, now time.Time) (header, error) {
+func (s *segmentFile) add(c *chain, e *Entry, h header, now func() time.Time) (header, error) {
 	slots := []slot{{entry: e, head: h}}
 	err := s.addAll(c, slots, now)
 	return slots[0].head, err
 }
 
 // addAll appends records and completes their headers.
-func (s *segmentFile) addAll(c *chain, slots []slot, now time.Time) error {
+func (s *segmentFile) addAll(c *chain, slots []slot, now func() time.Time) error {
 	s.place(c, slots, now)
 	if err := s.fill(slots); err != nil {
 		return err
@@ -46,13 +46,13 @@ func (s *segmentFile) addAll(c *chain, slots []slot, now time.Time) error {
 
 // place decides where the records are and all that follows from it, and makes
 // room for them in the buffer.
-func (s *segmentFile) place(c *chain, slots []slot, now time.Time) {
+func (s *segmentFile) place(c *chain, slots []slot, now func() time.Time) {
 	end, last := len(s.buf), c.time
 	for i := range slots {
 		p, h := &slots[i], &slots[i].head
 		h.stream, h.segment, h.seq = c.stream, c.number, c.seq+uint64(i)
 		h.firstSeq = h.seq - uint64(h.chunk)
-		if h.time = now.UnixNano(); h.time < last {
+		if h.time = now().UnixNano(); h.time < last {
 			h.time, h.flags = last, h.flags|flagClamped
 		}
 		last = h.time
