@@ -201,7 +201,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	fsys, _ := golden(t)
-	w := &world{fsys: fsys, tsa: newAuthority(t), witness: newWitness(t), down: map[string]bool{}, now: time.Now()}
+	w := &world{fsys: fsys, tsa: newAuthority(t), witness: newWitness(t), down: map[string]bool{}, now: time.Now().Truncate(time.Second)}
 	w.rig = started(t, fsys, 8<<10)
 	w.n = 100
 	w.anchors = sub(t, fsys, "anchors")
@@ -310,6 +310,7 @@ func TestAnchors(t *testing.T) {
 	}
 	// And so does the witness, when the older copy asks it again.
 	w.rig = started(t, w.fsys, 8<<10)
+	w.now = w.now.Add(time.Hour)
 	a = w.anchorer(t)
 	a.Anchor(t.Context())
 	if err := a.Healthy(); mail.KindOf(err) != mail.Corrupt || !strings.Contains(err.Error(), "has seen") {
