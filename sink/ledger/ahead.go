@@ -31,6 +31,7 @@ const fastRoom = 160 << 10
 // depends on the order of records stays with the verifier. Its methods are
 // called by one goroutine.
 type ahead struct {
+	depth Depth
 	room  *semaphore.Weighted
 	jobs  chan *examined
 	spare sync.Pool // of *examined
@@ -72,13 +73,13 @@ type examined struct {
 	done   chan struct{} // holds one token once it is examined
 }
 
-func newAhead() *ahead {
-	a := &ahead{room: semaphore.NewWeighted(aheadOctets), jobs: make(chan *examined)}
+func newAhead(depth Depth) *ahead {
+	a := &ahead{depth: depth, room: semaphore.NewWeighted(aheadOctets), jobs: make(chan *examined)}
 	a.spare.New = func() any { return &examined{done: make(chan struct{}, 1)} }
 	for range runtime.GOMAXPROCS(0) {
 		a.ended.Go(func() {
 			for e := range a.jobs {
-				e.examine()
+				e.examine(depth)
 				e.done <- struct{}{}
 			}
 		})
@@ -139,10 +140,13 @@ func (a *ahead) at(ctx context.Context, f durable.File, open *opening, size, off
 func (a *ahead) read(ctx context.Context, s *stream, off int64) {
 	defer close(s.out)
 	w := newWindow(s.f)
+	if a.depth == DepthChain {
+		w.ahead = leafAhead
+	}
 	for off < s.size {
 		e := a.spare.Get().(*examined)
-		e.load(w, off, s.size)
-		if e.fault == nil {
+		e.load(w, off, s.size, a.depth)
+		if e.fault == nil && a.depth.decodes(&e.head) {
 			e.means, e.closed = s.open.means(ctx, &e.head)
 		}
 		if err := a.room.Acquire(ctx, e.weight); err != nil {
@@ -182,8 +186,8 @@ func (a *ahead) release(e *examined) {
 	a.spare.Put(e)
 }
 
-// load reads the frame at off.
-func (e *examined) load(w *window, off, size int64) {
+// load reads the frame at off, as much of it as the depth needs.
+func (e *examined) load(w *window, off, size int64, depth Depth) {
 	*e = examined{off: off, frame: e.frame[:0], scratch: e.scratch, done: e.done}
 	e.head, e.leaf, e.fault = w.header(off)
 	if e.fault == nil && off+int64(e.head.frameLen) > size {
@@ -192,22 +196,28 @@ func (e *examined) load(w *window, off, size int64) {
 	if e.fault != nil {
 		return
 	}
-	b, err := w.read(off, int(e.head.frameLen))
+	need := int64(headerSize)
+	if depth.covers(&e.head) {
+		need = int64(e.head.frameLen)
+	}
+	b, err := w.read(off, int(need))
 	if err != nil {
 		e.fault = &readError{err}
 		return
 	}
 	e.frame = append(e.frame, b...)
-	e.weight = int64(e.head.frameLen) + int64(e.head.plainLen)
+	if e.weight = need; depth.decodes(&e.head) {
+		e.weight += int64(e.head.plainLen)
+	}
 }
 
 // examine compares the body with the header.
-func (e *examined) examine() {
-	if e.fault != nil {
+func (e *examined) examine(depth Depth) {
+	if e.fault != nil || !depth.covers(&e.head) {
 		return
 	}
 	h, b := &e.head, e.frame[headerSize:]
-	if e.damage = h.checkBody(b); e.damage != nil {
+	if e.damage = h.checkBody(b); e.damage != nil || !depth.decodes(h) {
 		return
 	}
 	if e.closed != nil {

@@ -20,9 +20,17 @@ type VerifyOptions struct {
 	// Archive the first record is believed.
 	Archive   [16]byte
 	Partition uint16
+	// Depth is how much of each record is looked at.
+	Depth Depth
+	// From is the first record of the segment to begin with. The chain is taken
+	// from the seal before it. It is mail.NotFound if no segment begins there.
+	From uint64
 	// Durable ends the verification at a position, for a ledger that is being
 	// written; 0 goes to the end.
 	Durable uint64
+	// Pace, if set, is told of octets before they are read on, and may wait. Its
+	// error ends the verification.
+	Pace func(ctx context.Context, octets int64) error
 	// Dictionaries and Keys are what the content of records is opened with.
 	// Without Keys the content of encrypted records is not verified: Locked.
 	Dictionaries []*Dictionary
@@ -79,8 +87,8 @@ type Report struct {
 	Notes   int
 }
 
-// Verify reads every octet of a ledger and compares it with everything that is
-// known of it: checksums, chain, hashes, commitments, seals, tree, order,
+// Verify reads a ledger, as deep as it is told, and compares it with everything
+// that is known of it: checksums, chain, hashes, commitments, seals, tree, order,
 // references. It changes nothing and needs no lock. Damage is a Finding, never
 // an error; behind it the verification goes on with the next good record.
 func Verify(ctx context.Context, fsys durable.FS, o VerifyOptions) (Report, error) {
@@ -97,13 +105,17 @@ func Verify(ctx context.Context, fsys durable.FS, o VerifyOptions) (Report, erro
 	for _, name := range dir.strange {
 		v.find(name, 0, 0, FoundStrange, errors.New("not a file of the ledger"))
 	}
-	for _, seg := range v.view.segs {
-		if o.Durable > 0 && seg.first >= o.Durable {
-			break
-		}
-		if err := v.segment(ctx, seg); err != nil {
-			return v.report, fmt.Errorf("verify %s: %w", seg.name(), err)
-		}
+	segs, err := v.begin(v.view.segs)
+	if err != nil {
+		return v.report, err
+	}
+	if v.total = v.reach(segs); o.Depth == DepthStructure {
+		err = v.structure(ctx, segs)
+	} else {
+		err = v.segments(ctx, segs)
+	}
+	if err != nil {
+		return v.report, err
 	}
 	if err := v.judgeErased(ctx); err != nil {
 		return v.report, fmt.Errorf("verify what was erased: %w", err)
@@ -113,6 +125,18 @@ func Verify(ctx context.Context, fsys durable.FS, o VerifyOptions) (Report, erro
 		v.report.Root = mail.Digest(v.chain.tree.root())
 	}
 	return v.report, nil
+}
+
+func (v *verifier) segments(ctx context.Context, segs []segment) error {
+	for _, seg := range segs {
+		if v.opts.Durable > 0 && seg.first >= v.opts.Durable {
+			break
+		}
+		if err := v.segment(ctx, seg); err != nil {
+			return fmt.Errorf("verify %s: %w", seg.name(), err)
+		}
+	}
+	return nil
 }
 
 // A verifier goes over all segments in order.
@@ -130,6 +154,7 @@ type verifier struct {
 	report Report
 	done   int64
 	total  int64
+	paced  int64 // octets that Pace was told of
 
 	// Of the segment at hand.
 	seg     segment
@@ -157,7 +182,7 @@ type group struct {
 }
 
 func newVerifier(fsys durable.FS, o VerifyOptions, dir listing) *verifier {
-	v := &verifier{opts: o, ahead: newAhead(), rooted: true, any: o.Archive == [16]byte{}}
+	v := &verifier{opts: o, ahead: newAhead(o.Depth), rooted: true, any: o.Archive == [16]byte{}}
 	v.view = newView(fsys, Options{Archive: o.Archive, Partition: o.Partition, Dictionaries: o.Dictionaries, Keys: o.Keys})
 	v.chain = newChain(v.view.stream)
 	segs := make([]segment, 0, len(dir.sealed)+1)
@@ -170,11 +195,6 @@ func newVerifier(fsys durable.FS, o VerifyOptions, dir listing) *verifier {
 		}
 	}
 	slices.SortFunc(segs, func(a, b segment) int { return cmp.Compare(a.first, b.first) })
-	for _, s := range segs {
-		if info, err := fsys.Stat(s.name()); err == nil {
-			v.total += info.Size()
-		}
-	}
 	v.view.set(segs, 0)
 	return v
 }
@@ -226,9 +246,29 @@ func (v *verifier) segment(ctx context.Context, seg segment) error {
 		if v.opts.Progress != nil {
 			v.opts.Progress(v.done+min(v.off, v.size), v.total)
 		}
+		if err := v.pace(ctx); err != nil {
+			return err
+		}
 	}
 	v.leave()
 	return nil
+}
+
+// paceEvery is how many octets go by between two looks at the pace.
+const paceEvery = 256 << 10
+
+// pace waits if the verification is to be slow.
+func (v *verifier) pace(ctx context.Context) error {
+	at := v.done + min(v.off, v.size)
+	if v.ended {
+		at = v.done + v.size
+	}
+	if v.opts.Pace == nil || at-v.paced < paceEvery && !v.ended {
+		return nil
+	}
+	n := at - v.paced
+	v.paced = at
+	return v.opts.Pace(ctx, n)
 }
 
 // enter checks that the segment is the one that is due.
@@ -298,6 +338,8 @@ func (v *verifier) frame(ctx context.Context) error {
 	case e.damage != nil:
 		v.here(FoundFrame, e.damage)
 		v.spoil(h)
+	case !v.opts.Depth.decodes(h):
+		v.skim(h)
 	case e.closed != nil:
 		v.shut(e)
 	default:
@@ -326,7 +368,9 @@ func (v *verifier) learn(h *header) {
 // advance goes behind a frame whose header is good.
 func (v *verifier) advance(e *examined) {
 	h := &e.head
-	v.sum.Write(e.frame)
+	if v.opts.Depth == DepthContent { // else the leaves say it all: they are in the root
+		v.sum.Write(e.frame)
+	}
 	if h.typ != typeSeal {
 		v.offsets, v.seqs = append(v.offsets, uint64(v.off)), append(v.seqs, h.seq)
 	}
