@@ -52,6 +52,7 @@ type copied struct {
 
 // A plan is what one batch appends, and what each of its items gets.
 type plan struct {
+	maker    ledger.Maker
 	entries  []*ledger.Entry
 	verdicts []verdict
 
@@ -65,6 +66,7 @@ type plan struct {
 // An error is the catalog's; then nothing is decided.
 func (s *Sink) decide(ctx context.Context, batch []*item) (*plan, error) {
 	p := &plan{
+		maker:      s.o.Log.Maker(),
 		deliveries: make(map[delivered]int), copies: make(map[copied]bool),
 		fresh: make(map[mail.Digest]struct{}), sessions: make(map[string]int),
 	}
@@ -136,7 +138,7 @@ func (p *plan) duplicate(v verdict, sealed mail.Receipt) verdict {
 func (p *plan) reference(v verdict, known catalog.Standing) verdict {
 	d := v.item.in.Delivery
 	again := known.Again || p.copies[copied{d.Mailbox, d.Digest}]
-	entry, err := ledger.Reference(d, known.Message, again)
+	entry, err := p.maker.Reference(d, known.Message, again)
 	if err != nil {
 		v.action, v.err = refused, about(err)
 		return v

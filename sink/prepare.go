@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
-	"github.com/mailkeep/mailkeep/sink/ledger"
 )
 
 // prepare takes items off the queue until it is closed, makes them ready for
@@ -40,7 +39,7 @@ func readTimeout(size int64) time.Duration {
 // one for its Ack.
 func (s *Sink) ready(ctx context.Context, it *item) (err error) {
 	if it.event != nil {
-		if it.entry, err = ledger.Event(*it.event); err != nil {
+		if it.entry, err = s.o.Log.Maker().Event(*it.event); err != nil {
 			return about(err)
 		}
 		return nil
@@ -59,7 +58,7 @@ func (s *Sink) ready(ctx context.Context, it *item) (err error) {
 	if err != nil {
 		return err
 	}
-	if it.entry, err = ledger.Message(it.in.Delivery, raw); err != nil {
+	if it.entry, err = s.o.Log.Maker().Message(it.in.Delivery, raw); err != nil {
 		return about(err)
 	}
 	return nil

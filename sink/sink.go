@@ -29,6 +29,8 @@ type Log interface {
 	// Records yields what is durable from a position on.
 	Records(ctx context.Context, from uint64) iter.Seq2[mail.Record, error]
 	Raw(ctx context.Context, id mail.ID) (mail.Raw, error)
+	// Maker makes the entries for Append.
+	Maker() ledger.Maker
 	// Healthy says why the ledger cannot be appended to.
 	Healthy() error
 }

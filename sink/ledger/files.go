@@ -101,6 +101,23 @@ func (p *files) forget(first uint64) {
 	}
 }
 
+// puncture takes keys out of the memory of a segment. Who has it open may read on
+// in the other records; who opens it from now on reads its key file.
+func (p *files) puncture(first uint64, indices []uint32) error {
+	p.mu.Lock()
+	h := p.open[first]
+	if h != nil {
+		h.refs++ // so that drop leaves it to release
+		p.drop(h)
+	}
+	p.mu.Unlock()
+	if h == nil {
+		return nil
+	}
+	defer h.release()
+	return h.opening.puncture(indices)
+}
+
 // close drops all segments; those in use are closed by their last release.
 func (p *files) close() {
 	p.mu.Lock()

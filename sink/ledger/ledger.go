@@ -101,9 +101,11 @@ type synced struct {
 
 // Open takes the lock of the ledger in fsys, whose root is the directory of
 // the ledger alone, and recovers what a crash has left. It returns mail.InUse
-// if another has the ledger open for writing, and mail.Corrupt, having changed
-// nothing, if records are damaged that were durable once. The file system
-// stays the caller's to close, after the ledger.
+// if another has the ledger open for writing, mail.Corrupt if records are
+// damaged that were durable once, and mail.Invalid, mail.Denied or mail.NotFound
+// if the newest segment is encrypted and its key cannot be had; in each case
+// nothing was changed. The file system stays the caller's to close, after the
+// ledger.
 func Open(fsys durable.FS, opts Options) (*Ledger, error) {
 	opts = opts.withDefaults()
 	lock, err := fsys.Lock(lockName)
@@ -111,7 +113,10 @@ func Open(fsys durable.FS, opts Options) (*Ledger, error) {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	l := &Ledger{view: newView(fsys, opts), opts: opts, log: opts.Logger, lock: lock}
-	if err := l.recover(-1); err != nil {
+	if err = l.checkKeys(); err == nil {
+		err = l.recover(-1)
+	}
+	if err != nil {
 		l.files.close()
 		return nil, errors.Join(fmt.Errorf("open ledger: %w", classify(err)), lock.Close())
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/mailkeep/mailkeep/internal/durable"
+	"github.com/mailkeep/mailkeep/sink/keys"
 )
 
 // The names of the files of a ledger: the first sequence number in 16
@@ -55,7 +56,7 @@ func (l *listing) add(name string) {
 		l.recover = append(l.recover, name)
 	case ok && strings.Contains(name, tornSuffix):
 		l.aside = append(l.aside, name)
-	case name != lockName:
+	case name != lockName && !keys.Owns(name): // key files may lie beside the segments
 		l.strange = append(l.strange, name)
 	}
 }

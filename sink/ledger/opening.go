@@ -74,7 +74,7 @@ func (o *opening) against(id uint32) (*coder, error) {
 	if d == nil {
 		return nil, noDictionary(id, "is not at hand")
 	}
-	o.once.Do(func() { o.note = readOpenNote(o.f) })
+	o.once.Do(func() { _, o.note = readOpen(o.f) })
 	if o.note == nil {
 		return d.coder, nil // the commitments will tell
 	}
@@ -155,25 +155,25 @@ type dictNote struct {
 	Sum mail.Digest  `json:"sha256"`
 }
 
-// readOpenNote reads the metadata of the record that begins a segment; nil if
-// it cannot be read.
-func readOpenNote(f io.ReaderAt) *openNote {
+// readOpen reads the record that begins a segment, and its metadata: nil if it
+// cannot be read.
+func readOpen(f io.ReaderAt) (header, *openNote) {
 	w := newGlance(f)
 	h, _, err := w.header(0)
 	if err != nil || h.typ != typeOpen {
-		return nil
+		return h, nil
 	}
 	body, err := w.body(0, &h)
 	if err != nil {
-		return nil
+		return h, nil
 	}
 	d, err := openBookkeeping(&h, body)
 	if err != nil {
-		return nil
+		return h, nil
 	}
 	n := new(openNote)
 	if json.Unmarshal(d.meta, n) != nil {
-		return nil
+		return h, nil
 	}
-	return n
+	return h, n
 }
