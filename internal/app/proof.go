@@ -65,9 +65,13 @@ func (c *Client) Proof(ctx context.Context, id mail.ID) (tlog.Bundle, error) {
 		return tlog.Bundle{}, err
 	}
 	leaf := rec.Next - 1 // the commitment to a large message is in its last record
+	key, err := s.CommitmentKey(ctx, leaf)
+	if err != nil {
+		return tlog.Bundle{}, fmt.Errorf("disclose the commitment key of %s: %w", id, err)
+	}
 	b := tlog.Bundle{
 		ID: id, Origin: trust.Origin, Key: trust.Current(),
-		Opening: tlog.Opening{Digest: rec.Delivery.Digest, Size: uint64(rec.Delivery.Size)},
+		Opening: tlog.Opening{Digest: rec.Delivery.Digest, Size: uint64(rec.Delivery.Size), Key: key},
 	}
 	if err := c.prove(&b, leaf, trust); err != nil {
 		return b, err
