@@ -224,6 +224,7 @@ func TestSourceThatLies(t *testing.T) {
 		"swapped results":    {rotate, batch(func(r []map[string]any) []map[string]any { r[0], r[1] = r[1], r[0]; return r })},
 		"the same for all":   {rotate, batch(func(r []map[string]any) []map[string]any { r[1] = r[0]; return r })},
 		"one failed":         {rotate, batch(func(r []map[string]any) []map[string]any { r[2] = map[string]any{"error": "no"}; return r })},
+		"a changed secret":   {rotate, secondDecryptLies()},
 		"not its own format": {rotate, func(_ string, status int, _ any) (int, any) { return status, "text" }},
 	} {
 		server := newTransit(t)
@@ -239,6 +240,20 @@ func TestSourceThatLies(t *testing.T) {
 			t.Errorf("%s: %s", what, d)
 		}
 		w.check(t, what, nil)
+	}
+}
+
+// secondDecryptLies changes what the box of a rewrap opens to.
+func secondDecryptLies() func(string, int, any) (int, any) {
+	calls := 0
+	return func(path string, status int, data any) (int, any) {
+		if !strings.Contains(path, "decrypt/") {
+			return status, data
+		}
+		if calls++; calls == 2 {
+			data.(map[string]any)["batch_results"].([]map[string]any)[0]["plaintext"] = "AAAA"
+		}
+		return status, data
 	}
 }
 

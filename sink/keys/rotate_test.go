@@ -95,10 +95,19 @@ func TestRotateCrashes(t *testing.T) {
 	}
 	everywhere(t, start, rotate, func(what string, died bool, after, _ *world) {
 		after.check(t, what, nil)
+		begun := len(after.epochs(t, group)) > 1
 		if err := rotate(after); err != nil {
 			t.Fatalf("%s: again: %v", what, err)
 		}
+		if begun && after.epochs(t, group)[0] != 2 {
+			t.Fatalf("%s: another rotation was begun, and none finished", what)
+		}
 		after.check(t, what+", again", nil)
+		for name := range after.files(t) {
+			if strings.HasSuffix(name, ".tmp") {
+				t.Fatalf("%s: %s was left", what, name)
+			}
+		}
 		if v := after.epochs(t, group); len(v) != 1 || v[0] < 2 || v[0] > 3 {
 			t.Fatalf("%s: epochs %d", what, v)
 		}
@@ -253,6 +262,95 @@ func TestLockIsAwaited(t *testing.T) {
 	w.check(t, "afterwards", nil)
 }
 
+// A hooked source calls hook before each Wrap, and may change what it opens.
+type hooked struct {
+	keys.Wrapper
+	hook func()
+	open func([]byte) []byte
+}
+
+func (h *hooked) Wrap(ctx context.Context, e keys.Epoch, plain, aad []byte) ([]byte, error) {
+	if h.hook != nil {
+		h.hook()
+	}
+	return h.Wrapper.Wrap(ctx, e, plain, aad)
+}
+
+func (h *hooked) Unwrap(ctx context.Context, e keys.Epoch, box, aad []byte) ([]byte, error) {
+	b, err := h.Wrapper.Unwrap(ctx, e, box, aad)
+	if h.open != nil && err == nil {
+		b = h.open(b)
+	}
+	return b, err
+}
+
+// TestLockIsHeld: from the choice of an epoch until the key file is durable,
+// nobody can rotate.
+func TestLockIsHeld(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	seen := 0
+	hook := func() {
+		seen++
+		for _, d := range w.dirs[:1] {
+			lock, err := d.FS.Lock("keys.lock")
+			if mail.KindOf(err) != mail.InUse {
+				t.Errorf("the lock is free: %v", err)
+			}
+			if err == nil {
+				_ = lock.Close()
+			}
+		}
+	}
+	for _, d := range w.dirs {
+		d.Wrapper = &hooked{Wrapper: w.w, hook: hook}
+	}
+	if _, err := w.dirs[0].Create(t.Context(), 4000, 11, group); err != nil {
+		t.Error(err)
+	}
+	if _, err := keys.Rotate(t.Context(), w.dirs, group); err != nil {
+		t.Error(err)
+	}
+	if _, err := keys.Erase(t.Context(), w.dirs, []keys.Erasure{{0, 0, []uint32{1}}}); err != nil {
+		t.Error(err)
+	}
+	if seen < 6 {
+		t.Errorf("the hook ran %d times", seen)
+	}
+}
+
+// TestForgetfulSource: what does not come back as it was given replaces nothing.
+func TestForgetfulSource(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	before := w.files(t)
+	sealed := false
+	lie := &hooked{Wrapper: w.w, hook: func() { sealed = true }}
+	lie.open = func(b []byte) []byte {
+		if sealed {
+			b[len(b)-1] ^= 1
+		}
+		return b
+	}
+	for _, d := range w.dirs {
+		d.Wrapper = lie
+	}
+	if _, err := w.dirs[0].Create(t.Context(), 4000, 11, group); err == nil {
+		t.Error("create: believed")
+	}
+	sealed = false
+	if _, err := keys.Rotate(t.Context(), w.dirs, group); err == nil {
+		t.Error("rotate: believed")
+	}
+	sealed = false
+	if _, err := keys.Erase(t.Context(), w.dirs, []keys.Erasure{{0, 0, []uint32{1}}}); err == nil {
+		t.Error("erase: believed")
+	}
+	if d := cmp.Diff(before, w.files(t)); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestAtOnce: segments begin, are read and are rotated at the same time.
 func TestAtOnce(t *testing.T) {
 	t.Parallel()
@@ -308,6 +406,10 @@ func TestOwns(t *testing.T) {
 func TestOrderOfWrites(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
+	stray := "0001/" + keys.FileName(8000) + ".tmp" // of a Create that died
+	if err := durable.WriteFile(w.fsys, stray, nil); err != nil {
+		t.Fatal(err)
+	}
 	from := len(w.fsys.Ops())
 	if _, err := keys.Rotate(t.Context(), w.dirs, group); err != nil {
 		t.Fatal(err)
@@ -320,6 +422,7 @@ func TestOrderOfWrites(t *testing.T) {
 		return []string{"create " + name + ".tmp", "write " + name + ".tmp", "sync " + name + ".tmp", "rename " + name, "syncdir " + dir}
 	}
 	want := slices.Concat(
+		[]string{"remove " + stray},
 		replaced("secret/keks", "secret"),
 		replaced("0000/"+keys.FileName(0), "0000"), replaced("0000/"+keys.FileName(500), "0000"),
 		replaced("0001/"+keys.FileName(0), "0001"), replaced("0001/"+keys.FileName(700), "0001"),
