@@ -46,6 +46,10 @@ type application struct {
 	// mail.InUse while another process runs on the archive.
 	Reindex func(ctx context.Context, c *configs.Config, console app.Console) error
 
+	// NewKey changes the key that signs checkpoints and returns the public keys, by
+	// partition. It is mail.InUse while another process runs on the archive.
+	NewKey func(ctx context.Context, c *configs.Config) ([]string, error)
+
 	// Demo shows the product on a server and mail of its own, and tells on out
 	// what it does.
 	Demo func(ctx context.Context, o app.DemoOptions, out io.Writer, console app.Console) error

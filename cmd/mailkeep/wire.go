@@ -23,6 +23,7 @@ func wire() application {
 		},
 		Verify:  app.Verify,
 		Reindex: app.Reindex,
+		NewKey:  app.ChangeSigningKey,
 		Demo:    app.Demo,
 	}
 }

@@ -40,6 +40,11 @@ func (a *App) openSigningKey(ctx context.Context) error {
 		return err
 	}
 	id, name := a.dir.Identity.Archive, filepath.Base(where)
+	if published {
+		if err := (keyChange{dir: a.dir, files: dir, name: name}).settle(); err != nil {
+			return err
+		}
+	}
 	a.signing, err = tlog.LoadKey(dir, name, id)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && published:

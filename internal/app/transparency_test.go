@@ -81,6 +81,11 @@ func TestProofs(t *testing.T) {
 	url, root := stampAuthority(t)
 	p := newPlant(t, 3, fmt.Sprintf("partitions: 2\ntransparency: {tsa: %q, tsa_ca_file: %q}", url, root), "sales", "accounts", "support")
 	p.drain(t)
+	// What the drain has had anchored, if anything, is not yet all of it, and the
+	// next anchor would be an hour later.
+	if err := os.RemoveAll(filepath.Join(p.config.Archive.Dir, anchorsDir)); err != nil {
+		t.Fatal(err)
+	}
 	anchorNow(t, p)
 
 	c := p.open(t)
@@ -230,4 +235,64 @@ func TestRolledBackArchiveIsRefused(t *testing.T) {
 		t.Errorf("verify: %v, %+v", err, report.Findings)
 	}
 	script(t, 1, "archive", dir)
+}
+
+// TestNewKey: the archive goes on under a new key, and is taken by those who hold
+// the old one; a change that was interrupted is finished, or forgotten.
+func TestNewKey(t *testing.T) {
+	p := newPlant(t, 2, "", "sales")
+	p.drain(t)
+	dir := p.config.Archive.Dir
+	file := filepath.Join(dir, keysDir, signingKeyFile)
+	published := func() string {
+		t.Helper()
+		b, err := os.ReadFile(filepath.Join(dir, tlog.VKeyName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(b))
+	}
+	old := published()
+	vkeys, err := ChangeSigningKey(t.Context(), p.config)
+	if err != nil || len(vkeys) != 1 || vkeys[0] == old || published() != vkeys[0] {
+		t.Fatalf("%q, %v", vkeys, err)
+	}
+	if _, err := os.Stat(file + nextKey); !os.IsNotExist(err) {
+		t.Errorf("the next key is still there: %v", err)
+	}
+	// A next key that nobody has vouched for is forgotten at the next start.
+	stray, err := tlog.NewKey(strings.Split(old, "/")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file+nextKey, stray.Secret(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.drain(t)
+	if published() != vkeys[0] {
+		t.Error("a key was published that nobody vouches for")
+	}
+	// One that was vouched for is taken.
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file, file+nextKey); err != nil {
+		t.Fatal(err)
+	}
+	p.drain(t)
+	if again, err := os.ReadFile(file); err != nil || string(again) != string(b) {
+		t.Errorf("the next key was not taken: %v", err)
+	}
+	script(t, 0, "archive", dir, "--vkey", old)
+	a, err := New(t.Context(), p.config, nil, console(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ChangeSigningKey(t.Context(), p.config); mail.KindOf(err) != mail.InUse {
+		t.Errorf("beside a process that runs: %v", err)
+	}
+	if err := a.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -97,6 +97,10 @@ func Open(o Options) (*Log, error) {
 	return l, nil
 }
 
+// Lock takes the lock of the log in a directory, as Open does; mail.InUse if
+// another has it.
+func Lock(fsys durable.FS) (io.Closer, error) { return fsys.Lock(lockName) }
+
 func (l *Log) open() (err error) {
 	if l.history, err = openHistory(l.o.FS); err != nil {
 		return err

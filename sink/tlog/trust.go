@@ -36,7 +36,7 @@ func PublishKey(root durable.FS, k *Key, partitions int) error {
 		return err
 	case keys[len(keys)-1] != k.vkey(k.archive):
 		return mail.WithHint(mail.Errorf(mail.Denied, "the signing key is not the one of the archive, which %s publishes", VKeyName),
-			"put back the key file; a key is changed by mailkeep proof --new-key alone, which lets the old one vouch for the new one")
+			"put back the key file; a key is changed by mailkeep newkey alone, which lets the old one vouch for the new one")
 	}
 	var b strings.Builder
 	for p := range partitions {
@@ -46,6 +46,15 @@ func PublishKey(root durable.FS, k *Key, partitions int) error {
 		return nil
 	}
 	return durable.WriteFile(root, VKeyName, []byte(b.String()))
+}
+
+// IsCurrent reports whether the key is the one with which the archive's keys end.
+func IsCurrent(root durable.FS, k *Key) (bool, error) {
+	keys, err := archiveKeys(root, k.archive)
+	if err != nil {
+		return false, err
+	}
+	return keys[len(keys)-1] == k.vkey(k.archive), nil
 }
 
 // HasKey reports whether the archive has published a key: then it must have a
