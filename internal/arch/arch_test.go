@@ -63,6 +63,7 @@ var homes = []struct {
 	{"github.com/emersion/go-message", []string{"parser"}, "one reader of mail"},
 	{"github.com/prometheus/", []string{"internal/telemetry"}, "rooms report through interfaces"},
 	{"github.com/klauspost/compress", []string{"sink/ledger"}, "one format on disk"},
+	{"github.com/minio/minio-go", []string{"sink/store"}, "one client of S3"},
 	{"filippo.io/age", []string{"sink/keys"}, "one place that gives keys away"},
 	{"github.com/digitorus/", []string{"sink/tlog"}, "one verifier of time stamps"},
 	{"github.com/xdg-go/", []string{"poller/pop3"}, "one client of POP3"},
