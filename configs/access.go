@@ -135,7 +135,7 @@ func (c *Config) secretIn(file, env string) Secret {
 
 // secretEnv returns the environment variables that hold secrets.
 func (c *Config) secretEnv() []string {
-	var names []string
+	names := []string{c.Encryption.KeyEnv, c.Encryption.Vault.TokenEnv}
 	for _, o := range c.OAuth {
 		names = append(names, o.ClientSecretEnv)
 	}

@@ -10,6 +10,10 @@ type Config struct {
 	Archive Archive `koanf:"archive"`
 	// The log that lets others check the archive, and who vouches for it.
 	Transparency Transparency `koanf:"transparency"`
+	// Encryption of the archive at rest. Off, unless one of key_file, key_env and
+	// vault.address names where the keys are kept: then all that is written from
+	// then on is encrypted, and without that source the archive cannot be read.
+	Encryption Encryption `koanf:"encryption"`
 	// The message bus between workers; embedded unless a URL is given.
 	NATS NATS `koanf:"nats"`
 	// Number of shards of the mailboxes. Each owns one ledger and one index. It
@@ -53,6 +57,39 @@ type Archive struct {
 	Dir string `koanf:"dir" kind:"dir" default:"./mailkeep-data"`
 	// A segment of the ledger is sealed when it reaches this size.
 	SegmentSize Size `koanf:"segment_size" default:"64MiB"`
+}
+
+// Encryption is the section "encryption".
+type Encryption struct {
+	// File of key encryption keys, made by "mailkeep keys generate", which only
+	// mailkeep's user may read. New keys are written to it. Keep copies of it, apart
+	// from the archive.
+	KeyFile string `koanf:"key_file" kind:"path"`
+	// Environment variable that holds one master key: the base64 of 32 random
+	// octets. Keys cannot be destroyed then, so single messages cannot be erased.
+	KeyEnv string `koanf:"key_env"`
+	// The transit engine of HashiCorp Vault or OpenBao, which keeps the keys.
+	Vault Vault `koanf:"vault"`
+	// Public keys of those who get a copy of each key of the archive, separated by
+	// commas: age1..., ssh-ed25519 ... or ssh-rsa .... What is in escrow cannot be erased.
+	EscrowRecipients string `koanf:"escrow_recipients"`
+}
+
+// Vault is the section "encryption.vault".
+type Vault struct {
+	// Where it listens, such as https://vault.example.org:8200.
+	Address string `koanf:"address"`
+	// Path of the transit engine.
+	Mount string `koanf:"mount" default:"transit"`
+	// Beginning of the names of the archive's keys in the engine. Each archive needs
+	// one of its own.
+	Key string `koanf:"key" default:"mailkeep"`
+	// File that holds the token. It is read for each request.
+	TokenFile string `koanf:"token_file" kind:"path"`
+	// Environment variable that holds it.
+	TokenEnv string `koanf:"token_env"`
+	// Certificate authorities, in PEM, for Vault. Empty: the system's.
+	CAFile string `koanf:"ca_file" kind:"path"`
 }
 
 // Transparency is the section "transparency".
