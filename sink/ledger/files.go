@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"io"
+	"io/fs"
 	"sync"
 
 	"github.com/mailkeep/mailkeep/internal/durable"
@@ -21,11 +23,18 @@ type files struct {
 	closed bool
 }
 
+// The octets of a segment, in a file or elsewhere.
+type octets interface {
+	io.ReaderAt
+	io.Closer
+	Stat() (fs.FileInfo, error)
+}
+
 // A handle is a segment that is open for reading.
 type handle struct {
 	files *files
 	first uint64
-	f     durable.File
+	f     octets
 	// How its bodies are opened.
 	*opening
 

@@ -47,6 +47,7 @@ type message struct {
 	meta    meta
 	segment string
 	off     int64
+	read    *window // what was read of it
 }
 
 // find reads the header and metadata of a message or reference.
@@ -63,8 +64,8 @@ func (v *view) find(ctx context.Context, id mail.ID) (message, error) {
 		return m, err
 	}
 	defer p.release()
-	w := newGlance(p.f)
-	m.segment, m.off = p.seg.name(), p.off
+	w := p.window()
+	m.segment, m.off, m.read = p.seg.name(), p.off, w
 	if m.header, err = v.header(w, p, id.Seq); err != nil {
 		return m, err
 	}
@@ -97,7 +98,7 @@ func readMeta(ctx context.Context, w *window, p place, h *header) (meta, error) 
 
 // openRaw verifies the whole message and returns it.
 func (v *view) openRaw(ctx context.Context, m message) (mail.Raw, error) {
-	r := &raw{view: v, first: m.seq, size: m.meta.Size, last: -1}
+	r := &raw{view: v, first: m.seq, size: m.meta.Size, last: -1, read: m.read}
 	whole := sha256.New()
 	var at int64
 	for i := 0; ; i++ {
@@ -144,7 +145,8 @@ type raw struct {
 	size  int64
 
 	mu     sync.Mutex
-	last   int // index of the chunk in data
+	read   *window // of the first record; nil once it was used
+	last   int     // index of the chunk in data
 	data   []byte
 	closed bool
 }
@@ -200,7 +202,11 @@ func (r *raw) load(ctx context.Context, chunk int) (header, commitKey, error) {
 		return header{}, commitKey{}, err
 	}
 	defer p.release()
-	w := newGlance(p.f)
+	w := p.window()
+	if chunk == 0 && r.read != nil && r.read.covers(p.off, max(p.len, headerSize)) {
+		w = &window{f: p.f, ahead: w.ahead, buf: r.read.buf, at: r.read.at}
+	}
+	r.read = nil
 	h, err := r.view.header(w, p, seq)
 	if err != nil {
 		return h, commitKey{}, err

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 
-	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
 )
 
@@ -88,7 +88,7 @@ func parseTail(b []byte) (sealOff int64, ok bool) {
 
 // loadSeal reads the seal of the segment that begins with the record first,
 // from the end of its file, and returns the chain behind it.
-func loadSeal(f durable.File, first uint64) (*seal, chain, error) {
+func loadSeal(f octets, first uint64) (*seal, chain, error) {
 	fail := func(err error) (*seal, chain, error) {
 		if isReadError(err) {
 			return nil, chain{}, mail.Errorf(mail.Temporary, "segment %s: %w", sealedName(first), err)
@@ -99,11 +99,9 @@ func loadSeal(f durable.File, first uint64) (*seal, chain, error) {
 	if err != nil {
 		return fail(&readError{err})
 	}
-	w := newGlance(f)
-	tail, err := w.read(max(info.Size()-tailSize, 0), tailSize)
-	off, ok := parseTail(tail)
-	if err != nil || !ok {
-		return fail(errors.New("file does not end with one"))
+	w, off, err := readTail(f, info.Size())
+	if err != nil {
+		return fail(err)
 	}
 	h, leaf, err := w.header(off)
 	if err != nil {
@@ -121,6 +119,30 @@ func loadSeal(f durable.File, first uint64) (*seal, chain, error) {
 	c.tree = c.tree.clone()
 	c.add(&h, leaf)
 	return s, c, nil
+}
+
+// endSize is what is read of the end of a segment at first: tail and seal of
+// some 8,000 records.
+const endSize = 64 << 10
+
+// readTail reads the end of a segment of so many octets, in one read or, if its
+// seal is larger than most, two, and returns where the seal is.
+func readTail(f io.ReaderAt, size int64) (*window, int64, error) {
+	w := newGlance(f)
+	if err := w.fill(max(size-endSize, 0), int(min(size, endSize))); err != nil {
+		return nil, 0, &readError{err}
+	}
+	tail, _ := w.read(max(size-tailSize, 0), tailSize)
+	off, ok := parseTail(tail)
+	if !ok || off > size || size-off > headerSize+maxBody+tailSize+frameAlign {
+		return nil, 0, errors.New("file does not end with one")
+	}
+	if off < w.at {
+		if err := w.fill(off, int(size-off)); err != nil {
+			return nil, 0, &readError{err}
+		}
+	}
+	return w, off, nil
 }
 
 // readSeal reads and checks the seal record at off.

@@ -152,7 +152,7 @@ func (v *verifier) place(seq uint64) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	return place{h, v.seg, int64(v.offsets[i])}, nil
+	return place{handle: h, seg: v.seg, off: int64(v.offsets[i])}, nil
 }
 
 // seal compares the seal with what was read, and ends the segment.

@@ -152,6 +152,21 @@ type place struct {
 	*handle
 	seg segment
 	off int64
+	len int // of its frame, as the offsets tell; 0 if they do not
+}
+
+// maxFetch is the longest frame that is read as a whole before it is known what
+// of it is wanted.
+const maxFetch = 256 << 10
+
+// window makes a window that gets the record in one read, unless it is a long
+// one: each read is a request where the segment is in a store.
+func (p place) window() *window {
+	w := newGlance(p.f)
+	if p.len > 0 && p.len <= maxFetch {
+		w.ahead = p.len
+	}
+	return w
 }
 
 // locate finds the record seq.
@@ -175,12 +190,12 @@ func (v *view) locate(seq uint64) (place, error) {
 		if err != nil {
 			return place{}, fmt.Errorf("open segment %s: %w", seg.name(), err)
 		}
-		off, err := offsetOf(h, seg, seq, next)
+		off, length, err := offsetOf(h, seg, seq, next)
 		if err != nil {
 			h.release()
 			return place{}, err
 		}
-		return place{h, seg, off}, nil
+		return place{h, seg, off, length}, nil
 	}
 }
 
@@ -194,25 +209,31 @@ func (v *view) acquire(seg segment) (*handle, error) {
 	return h, err
 }
 
-func offsetOf(h *handle, seg segment, seq, next uint64) (int64, error) {
-	offsets := seg.offsets
+// offsetOf returns where a record is, and how long its frame is if that is known.
+func offsetOf(h *handle, seg segment, seq, next uint64) (off int64, length int, err error) {
+	offsets, end := seg.offsets, int64(0)
 	if !seg.open {
 		s, _, err := h.sealed()
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if next != 0 && next != s.size+1 {
-			return 0, corrupt(seg.name(), 0, s.size+1, errors.New("segment that begins with this record is missing"))
+			return 0, 0, corrupt(seg.name(), 0, s.size+1, errors.New("segment that begins with this record is missing"))
 		}
 		if seq == s.size {
-			return s.at, nil
+			return s.at, 0, nil
 		}
-		offsets = s.offsets
+		offsets, end = s.offsets, s.at
 	}
-	if i := seq - seg.first; i < uint64(len(offsets)) {
-		return int64(offsets[i]), nil
+	i := seq - seg.first
+	if i >= uint64(len(offsets)) {
+		return 0, 0, missing(seq)
 	}
-	return 0, missing(seq)
+	off = int64(offsets[i])
+	if i+1 < uint64(len(offsets)) {
+		end = int64(offsets[i+1])
+	}
+	return off, int(max(end-off, 0)), nil
 }
 
 func missing(seq uint64) error { return mail.Errorf(mail.NotFound, "the ledger has no record %d", seq) }
@@ -265,7 +286,7 @@ func (v *view) visibleIn(seg segment) (uint64, error) {
 	w := newGlance(h.f)
 	for i, off := range slices.Backward(s.offsets) {
 		seq := seg.first + uint64(i)
-		head, err := v.header(w, place{h, seg, int64(off)}, seq)
+		head, err := v.header(w, place{handle: h, seg: seg, off: int64(off)}, seq)
 		if err != nil {
 			return 0, err
 		}

@@ -29,7 +29,7 @@ func newGlance(f io.ReaderAt) *window { return &window{f: f, ahead: glanceSize} 
 // read returns n octets at off, or io.ErrUnexpectedEOF if the file ends before
 // (and then what there is).
 func (w *window) read(off int64, n int) ([]byte, error) {
-	if off < w.at || off+int64(n) > w.at+int64(len(w.buf)) {
+	if !w.covers(off, n) {
 		if err := w.fill(off, max(n, w.ahead)); err != nil {
 			return nil, err
 		}
@@ -39,6 +39,11 @@ func (w *window) read(off int64, n int) ([]byte, error) {
 		return b, io.ErrUnexpectedEOF
 	}
 	return b[:n], nil
+}
+
+// covers reports whether n octets at off are in memory.
+func (w *window) covers(off int64, n int) bool {
+	return off >= w.at && off+int64(n) <= w.at+int64(len(w.buf))
 }
 
 func (w *window) fill(off int64, n int) error {
