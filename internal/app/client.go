@@ -53,7 +53,7 @@ func (c *Client) open(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		r, err := ledger.OpenReader(files, ledger.Options{Partition: p, Archive: c.dir.Identity.UUID()})
+		r, err := ledger.OpenReader(files, c.dir.ledgerOptions(p))
 		if err != nil {
 			return err
 		}

@@ -12,15 +12,18 @@ import (
 
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/sink/keys"
 )
 
 // The layout of an archive's directory:
 //
 //	ARCHIVE                 what the archive is (Identity)
+//	dict/                   dictionaries, which the ledgers need
 //	ledger/0000/            the segments of partition 0: the truth
 //	tlog/0000/              its transparency log: tiles, and what was ever signed
 //	anchors/                what time stamp authorities and witnesses say of it
 //	keys/                   private keys
+//	keys/0000/              key files of partition 0, if it is encrypted
 //	checkpoint.vkey         the public keys of the transparency logs
 //	keychanges/             how those keys have changed
 //	verify.py, FORMAT.md    to verify the archive without mailkeep
@@ -31,6 +34,7 @@ import (
 const (
 	identityFile = "ARCHIVE"
 	identityLock = "ARCHIVE.lock" // held while the archive is made
+	dictDir      = "dict"
 	ledgerDir    = "ledger"
 	logDir       = "tlog"
 	anchorsDir   = "anchors"
@@ -43,13 +47,16 @@ const (
 // archiveFormat is the version of the layout and of the ledger's format.
 const archiveFormat = 1
 
-// An Identity names an archive for good. It is written once, when the archive
-// is made.
+// An Identity names an archive for good. It is written when the archive is made,
+// and once more when it begins to be encrypted.
 type Identity struct {
 	Format     int       `json:"format"`
 	Archive    string    `json:"archive"` // random UUID
 	Partitions int       `json:"partitions"`
 	Created    time.Time `json:"created"`
+	// KeyCheck tells the key source of the archive from others; nil: nothing is
+	// encrypted.
+	KeyCheck *keys.Check `json:"key_check,omitempty"`
 }
 
 // UUID returns the archive's UUID as octets.
@@ -74,6 +81,7 @@ type directory struct {
 	Path     string
 	Identity Identity
 	root     *durable.Dir
+	library  library
 }
 
 // createDirectory opens the archive at path, and makes it, with the number of
@@ -91,6 +99,12 @@ func createDirectory(path string, partitions int) (*directory, error) {
 	if err == nil && d.Identity.Partitions != partitions {
 		err = mail.WithHint(mail.Errorf(mail.Invalid, "the archive in %s has %d partitions, the configuration says %d", path, d.Identity.Partitions, partitions),
 			"set partitions: %d; the number is fixed when an archive is made", d.Identity.Partitions)
+	}
+	if err == nil {
+		err = d.readDictionaries()
+	}
+	if err == nil {
+		err = d.keepDictionary()
 	}
 	if err == nil {
 		err = d.makeLedgers()
@@ -137,6 +151,9 @@ func openDirectory(path string) (*directory, error) {
 		}
 		return nil, errors.Join(err, root.Close())
 	}
+	if err := d.readDictionaries(); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
 	return d, nil
 }
 
@@ -180,6 +197,10 @@ func (d *directory) found(partitions int) error {
 			"restore the file from a copy of the archive; it is never made anew beside a ledger")
 	}
 	d.Identity = Identity{Format: archiveFormat, Archive: newUUID(), Partitions: partitions, Created: time.Now().UTC().Truncate(time.Second)}
+	return d.writeIdentity()
+}
+
+func (d *directory) writeIdentity() error {
 	b, err := json.MarshalIndent(d.Identity, "", "  ")
 	if err != nil {
 		return err
@@ -219,4 +240,4 @@ func (d *directory) partitions() []uint16 {
 	return all
 }
 
-func (d *directory) Close() error { return d.root.Close() }
+func (d *directory) Close() error { return errors.Join(d.library.close(), d.root.Close()) }

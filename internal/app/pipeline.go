@@ -187,7 +187,9 @@ func (a *App) openReader(ctx context.Context, p *partition) error {
 }
 
 func (a *App) ledgerOptions(p uint16) ledger.Options {
-	return ledger.Options{Partition: p, Archive: a.dir.Identity.UUID(), SegmentSize: int64(a.cfg.Archive.SegmentSize), Software: Software(), Logger: a.log}
+	o := a.dir.ledgerOptions(p)
+	o.SegmentSize, o.Logger = int64(a.cfg.Archive.SegmentSize), a.log
+	return o
 }
 
 // openIndex makes this process the owner of the partition's index, which
