@@ -75,6 +75,7 @@ type Event struct {
 	Repair  *Repair  `json:"repair,omitempty"`
 	Restore *Restore `json:"restore,omitempty"`
 	Erase   *Erase   `json:"erase,omitempty"`
+	Stored  *Stored  `json:"stored,omitempty"`
 }
 
 // EventAnchor is the Type of the event that names the heads of all logs of an

@@ -119,6 +119,7 @@ func cleanDelivery(d mail.Delivery, maxMessage int64) (mail.Delivery, error) {
 func cleanEvent(e mail.Event) (*mail.Event, error) {
 	switch d := e.Drain; {
 	case e.Type == mail.EventAnchor && e.Anchor != nil && d == nil:
+	case e.Type == mail.EventStored && e.Stored != nil && d == nil:
 	case e.Type != mail.EventDrain || d == nil:
 		return nil, mail.Errorf(mail.Invalid, "%.40q is not the type of an event, or its content is missing", e.Type)
 	case d.Session == "" || !utf8.ValidString(d.Session):

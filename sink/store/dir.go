@@ -265,19 +265,6 @@ func (d *Dir) flag(name string, on bool) error {
 	return setFlag(d.fs, name, true)
 }
 
-func setFlag(fsys durable.FS, name string, on bool) error {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(durable.SetImmutable(f, on), f.Close())
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
-		return mail.WithHint(mail.Errorf(mail.Denied, "%s: %w", name, err),
-			"Use a file system such as ext4, xfs or btrfs and run with the capability CAP_LINUX_IMMUTABLE, or set store.immutable: false.")
-	}
-	return err
-}
-
 // changeObject runs do on an object that is there.
 func (d *Dir) changeObject(ctx context.Context, ref Ref, do func(Object) error) error {
 	if err := d.checkRef(ref); err != nil {
@@ -311,24 +298,11 @@ func (d *Dir) DeleteVersion(ctx context.Context, ref Ref) error {
 		if o.Hold || o.Retention.Mode != None && d.now().Before(o.Retention.Until) {
 			return mail.Errorf(mail.Denied, "%s is kept %s (hold: %v)", ref, o.Retention, o.Hold)
 		}
-		if err := d.unflag(ref.Name); err != nil {
+		if err := unflag(d.fs, ref.Name); err != nil {
 			return err
 		}
 		return d.remove(ref.Name)
 	})
-}
-
-// unflag clears the immutable flag where there is one.
-func (d *Dir) unflag(name string) error {
-	f, err := d.fs.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if on, err := durable.IsImmutable(f); err != nil || !on {
-		return nil // no such flag here; if there is, removing fails and says so
-	}
-	return durable.SetImmutable(f, false)
 }
 
 // remove removes the object before what is known of it.

@@ -113,6 +113,17 @@ func transport(o S3Options) (*http.Transport, error) {
 	}, nil
 }
 
+// MakeBucket makes the bucket, with versions and Object Lock, if it is missing.
+func (s *S3) MakeBucket(ctx context.Context) error {
+	ctx, cancel := s.limit(ctx, 0)
+	defer cancel()
+	there, err := s.core.BucketExists(ctx, s.bucket)
+	if err == nil && !there {
+		err = s.core.MakeBucket(ctx, s.bucket, minio.MakeBucketOptions{ObjectLocking: true})
+	}
+	return classifyS3(ctx, "make the bucket "+s.bucket, err)
+}
+
 // String implements Store.
 func (s *S3) String() string {
 	return strings.TrimSuffix(fmt.Sprintf("s3://%s/%s", s.bucket, s.prefix), "/")
