@@ -77,7 +77,7 @@ func (m *Master) NewEpoch(_ context.Context, g Group, after uint32) (Epoch, erro
 // DestroyEpoch implements Wrapper: it always refuses.
 func (m *Master) DestroyEpoch(context.Context, Epoch) error {
 	return mail.WithHint(mail.Errorf(mail.Invalid, "one master key derives the keys of all epochs: %w", ErrCannotDestroy),
-		"Move the archive to a file of keys or to Vault (`mailkeep keys rotate` with the new source), and destroy the master key.")
+		"Keys can be destroyed where they are kept in a file (encryption.key_file) or in Vault.")
 }
 
 // Wipe clears the secret. The source is of no use afterwards.
