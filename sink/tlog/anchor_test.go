@@ -194,6 +194,7 @@ type world struct {
 	tsa     authority
 	witness *witness
 	down    map[string]bool
+	replay  []byte // what the authority answers in place of a stamp; nil: one
 	now     time.Time
 	anchors durable.FS
 }
@@ -229,6 +230,9 @@ func (w *world) anchorer(t *testing.T) *tlog.Anchorer {
 				return 0, nil, errors.New("connection refused")
 			}
 			if url == tsaURL && kind == "application/timestamp-query" {
+				if w.replay != nil {
+					return 200, w.replay, nil
+				}
 				return 200, w.tsa.stamp(t, body), nil
 			}
 			if url == witnessURL+"add-checkpoint" {
@@ -365,11 +369,49 @@ func TestAlteredAnchors(t *testing.T) {
 	if files != 3 {
 		t.Errorf("%d files", files)
 	}
+	// A stamp of another checkpoint.
+	for name, content := range tree(t, w.fsys, "anchors") {
+		if strings.HasSuffix(name, "/checkpoint") {
+			other, _, err := trust(t).Open([]byte(content))
+			if err != nil {
+				t.Fatal(err)
+			}
+			other.Note = append([]byte("x"), other.Note...)
+			stamp := tree(t, w.fsys, "anchors")[strings.Replace(name, "checkpoint", "1-tsa.example.org-stamp.tsr", 1)]
+			if _, err := tlog.OpenStamp([]byte(stamp), other.Note, w.tsa.roots(t)); mail.KindOf(err) != mail.Corrupt {
+				t.Errorf("stamp of something else: %v", err)
+			}
+		}
+	}
 	// An authority that nobody vouches for.
 	other := *w
 	other.tsa = newAuthority(t)
 	if _, found := other.claims(t, w.fsys); len(found) != 1 {
 		t.Errorf("another root: %q", found)
+	}
+}
+
+// An authority that answers with an old stamp, even one of the same checkpoint, is
+// not believed: nobody knows when it was asked for.
+func TestReplayedStamp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.grow(t, 1)
+	w.anchorer(t).Anchor(t.Context())
+	for name, content := range tree(t, w.fsys, "anchors") {
+		if strings.HasSuffix(name, ".tsr") {
+			w.replay = []byte(content)
+		}
+	}
+	removeAll(t, w.fsys, "anchors")
+	w.anchors = sub(t, w.fsys, "anchors")
+	a := w.anchorer(t)
+	a.Anchor(t.Context())
+	if err := a.Healthy(); mail.KindOf(err) != mail.Corrupt || !strings.Contains(err.Error(), "another request") {
+		t.Errorf("healthy: %v", err)
+	}
+	if err := w.close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
