@@ -93,18 +93,28 @@ func (d *directory) readDictionary(name string) (*ledger.Dictionary, error) {
 // keepDictionary writes the dictionary that ships with the program into the
 // archive, before a record needs it.
 func (d *directory) keepDictionary() error {
+	name := dictDir + "/" + ledger.DictionaryName(d.library.shipped.ID())
+	if _, err := d.root.Stat(name); err == nil {
+		return nil // readDictionaries has compared it
+	}
 	dir, err := durable.MakeDir(filepath.Join(d.Path, dictDir))
 	if err != nil {
 		return fmt.Errorf("make the directory of dictionaries: %w", err)
 	}
-	err = durable.WriteOnce(dir, ledger.DictionaryName(d.library.shipped.ID()), dictionary.Mail())
-	if errors.Is(err, fs.ErrExist) {
-		err = nil // readDictionaries has compared it
+	if err := dir.Close(); err != nil {
+		return err
+	}
+	lock, err := d.root.Lock(identityLock)
+	if err != nil {
+		return mail.WithHint(err, "another process is making this archive; start again")
+	}
+	if err = durable.WriteOnce(d.root, name, dictionary.Mail()); errors.Is(err, fs.ErrExist) {
+		err = nil // by another process, meanwhile
 	}
 	if err != nil {
 		err = fmt.Errorf("write the dictionary: %w", err)
 	}
-	return errors.Join(err, dir.Close())
+	return errors.Join(err, lock.Close())
 }
 
 // unlock makes the key source w, nil for none, that of the archive. It refuses
