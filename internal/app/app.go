@@ -162,6 +162,7 @@ func (a *App) openDirectory(ctx context.Context) (err error) {
 	}
 	if err == nil {
 		a.life.onStop("directory", func(context.Context) error { return a.dir.Close() })
+		err = a.dir.openKeys(ctx, a.cfg, a.has(RoleArchive))
 	}
 	if err == nil && a.has(RoleArchive) {
 		err = a.openSigningKey(ctx)

@@ -48,6 +48,12 @@ func Open(ctx context.Context, c *configs.Config, console Console) (*Client, err
 }
 
 func (c *Client) open(ctx context.Context) (err error) {
+	// Without a key source, what needs no key can still be read and verified.
+	if _, on := c.cfg.ResolveEncryption(); on {
+		if err := c.dir.openKeys(ctx, c.cfg, false); err != nil {
+			return err
+		}
+	}
 	for _, p := range c.dir.partitions() {
 		files, err := c.dir.ledger(p)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/mailkeep/mailkeep/configs"
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/keys"
@@ -21,6 +22,7 @@ type library struct {
 	shipped      *ledger.Dictionary   // what new records are compressed with
 	dictionaries []*ledger.Dictionary // all of them
 	keys         []*keys.Dir          // of each partition; nil: the archive is not encrypted
+	source       keySource            // of the keys
 }
 
 // ledgerOptions returns what every use of a partition's ledger has in common.
@@ -117,6 +119,17 @@ func (d *directory) keepDictionary() error {
 	return errors.Join(err, lock.Close())
 }
 
+// openKeys makes the key source that the configuration names that of the
+// archive, as unlock says.
+func (d *directory) openKeys(ctx context.Context, c *configs.Config, owner bool) error {
+	s, err := openKeySource(c)
+	if err != nil {
+		return err
+	}
+	d.library.source = s
+	return d.unlock(ctx, s.Wrapper, s.escrow, owner)
+}
+
 // unlock makes the key source w, nil for none, that of the archive. It refuses
 // another than the archive was made with, and none if the archive is encrypted,
 // and changes nothing then. The owner of an archive that is not encrypted yet
@@ -166,5 +179,5 @@ func (l *library) close() (err error) {
 	for _, k := range l.keys {
 		err = errors.Join(err, k.FS.Close())
 	}
-	return err
+	return errors.Join(err, l.source.Close())
 }
