@@ -7,6 +7,7 @@ import (
 	"github.com/mailkeep/mailkeep/configs"
 	"github.com/mailkeep/mailkeep/internal/app"
 	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/sink/backup"
 	"github.com/mailkeep/mailkeep/sink/tlog"
 )
 
@@ -40,7 +41,21 @@ type application struct {
 
 	// Verify checks the archive offline. What it finds is in the report; the
 	// error is for what kept it from looking.
-	Verify func(ctx context.Context, c *configs.Config, console app.Console) (app.VerifyReport, error)
+	Verify func(ctx context.Context, c *configs.Config, o app.VerifyOptions, console app.Console) (app.VerifyReport, error)
+
+	// Backup copies what is new of the archive to a directory, also while a process
+	// works on it, and keeps so many backups there; 0: all. mail.Invalid if the
+	// directory is something else, mail.Corrupt if the archive is damaged or does not
+	// continue the last backup.
+	Backup func(ctx context.Context, c *configs.Config, dir string, keep int, console app.Console) (backup.Report, error)
+
+	// CheckBackup reads a backup and compares it with its hashes. What it finds is in
+	// the report.
+	CheckBackup func(ctx context.Context, dir string, console app.Console) (backup.CheckReport, error)
+
+	// Restore makes an archive from a backup. mail.Invalid if the directory is not
+	// empty, mail.Corrupt if the backup is damaged.
+	Restore func(ctx context.Context, c *configs.Config, o app.RestoreOptions, console app.Console) (app.RestoreReport, error)
 
 	// Reindex deletes the views of the ledger and builds them again. It is
 	// mail.InUse while another process runs on the archive.

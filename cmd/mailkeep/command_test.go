@@ -228,7 +228,7 @@ func TestDrainInterrupted(t *testing.T) {
 
 func TestVerifyStatus(t *testing.T) {
 	for _, damaged := range []bool{false, true} {
-		a := application{Verify: func(context.Context, *configs.Config, app.Console) (app.VerifyReport, error) {
+		a := application{Verify: func(context.Context, *configs.Config, app.VerifyOptions, app.Console) (app.VerifyReport, error) {
 			return verified(damaged), nil
 		}}
 		want := map[bool]int{false: 0, true: 4}[damaged]

@@ -13,29 +13,54 @@ import (
 
 // verify returns the command that checks the archive.
 func (p *program) verify() *cobra.Command {
+	var o app.VerifyOptions
 	var asJSON bool
+	level := string(app.LevelAll)
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "check every byte of the archive",
-		Long: `Verify reads the whole archive and checks every record against the hashes of the
-ledger, and catalog and index against the ledger. It changes nothing. What it finds
-is printed with its place and what to do, and the exit status is 4.`,
+		Long: `Verify reads the archive and checks every record against the hashes of the ledger,
+and everything else against the ledger. It changes nothing, and works while mailkeep
+runs. What it finds is printed with its place and what to do, and the exit status
+is 4.
+
+--level says what is checked:
+
+  structure  all segments are there, whole at their ends, and follow each other
+  chain      every header: checksums, order, chain, Merkle root
+  bodies     every octet: the hash of each body
+  content    every message, decoded, against its commitment
+  evidence   the ledger against every checkpoint that was ever signed, and anchors
+  views      catalog and index against the ledger
+  gaps       what the sessions reported as sealed against what is stored
+  all        content, evidence, views and gaps
+
+Each of the first four finds what those before it find. --checkpoint names a copy of
+tlog/0000/checkpoint that was kept elsewhere, from this archive: it finds an archive
+that was rolled back, or written anew, as a whole.`,
 		Example: `  mailkeep verify
-  mailkeep verify --json > report.json`,
+  mailkeep verify --level bodies
+  mailkeep verify --checkpoint /mnt/elsewhere/checkpoint --json > report.json`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.runVerify(cmd, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Level = app.Level(level)
+			return p.runVerify(cmd, o, asJSON)
+		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	f := cmd.Flags()
+	f.StringVar(&level, "level", level, "`level` of the verification")
+	f.StringArrayVar(&o.Checkpoints, "checkpoint", nil, "`file` with a signed checkpoint that was kept elsewhere; may be repeated")
+	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return cmd
 }
 
-func (p *program) runVerify(cmd *cobra.Command, asJSON bool) error {
+func (p *program) runVerify(cmd *cobra.Command, o app.VerifyOptions, asJSON bool) error {
 	c, err := p.load(cmd, false)
 	if err != nil {
 		return err
 	}
 	progress := p.startProgress()
-	report, err := p.app.Verify(cmd.Context(), c, progress.console())
+	report, err := p.app.Verify(cmd.Context(), c, o, progress.console())
 	progress.stop()
 	if err != nil {
 		return err

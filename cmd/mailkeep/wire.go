@@ -23,7 +23,12 @@ func wire() application {
 		},
 		Verify:  app.Verify,
 		Reindex: app.Reindex,
-		NewKey:  app.ChangeSigningKey,
-		Demo:    app.Demo,
+
+		Backup:      app.Backup,
+		CheckBackup: app.CheckBackup,
+		Restore:     app.Restore,
+
+		NewKey: app.ChangeSigningKey,
+		Demo:   app.Demo,
 	}
 }

@@ -218,7 +218,7 @@ func (d *demo) search(ctx context.Context) (err error) {
 func (d *demo) verify(ctx context.Context) error {
 	d.say("\n3. Verify: every byte of the archive against its hashes, catalog and index against the ledger.\n\n")
 	console, done := d.watch()
-	r, err := Verify(ctx, d.config, console)
+	r, err := Verify(ctx, d.config, VerifyOptions{}, console)
 	done()
 	if err != nil {
 		return err

@@ -441,7 +441,7 @@ func (k *victim) quiet() {
 // verify has the product's own judge say that the archive is sound.
 func verifyClean(t *testing.T, c *configs.Config) VerifyReport {
 	t.Helper()
-	r, err := Verify(t.Context(), c, console(t))
+	r, err := Verify(t.Context(), c, VerifyOptions{}, console(t))
 	if err != nil || len(r.Findings) > 0 {
 		t.Errorf("verify: %v, %+v", err, r.Findings)
 	}

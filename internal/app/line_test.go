@@ -171,7 +171,7 @@ func TestTwoPartitions(t *testing.T) {
 		t.Errorf("of one partition: %v", got)
 	}
 	closeOK(t, c)
-	v, err := Verify(t.Context(), p.config, console(t))
+	v, err := Verify(t.Context(), p.config, VerifyOptions{}, console(t))
 	if err != nil || len(v.Findings) > 0 || len(v.Partitions) != 2 || v.Partitions[0].Messages+v.Partitions[1].Messages != 42 {
 		t.Errorf("verify: %+v, %v", v, err)
 	}
@@ -252,7 +252,7 @@ func TestClientBesideARunningProcess(t *testing.T) {
 	if diff := cmp.Diff(messagesOf(wantStatus), messagesOf(got)); diff != "" {
 		t.Error(diff)
 	}
-	if v, err := Verify(t.Context(), p.config, console(t)); err != nil || len(v.Findings) > 0 {
+	if v, err := Verify(t.Context(), p.config, VerifyOptions{}, console(t)); err != nil || len(v.Findings) > 0 {
 		t.Errorf("verify: %+v, %v", v, err)
 	}
 	if err := Reindex(t.Context(), p.config, console(t)); mail.KindOf(err) != mail.InUse {

@@ -133,6 +133,7 @@ func (v *verifier) log(ctx context.Context, p uint16) error {
 	c := v.client
 	trust, err := tlog.LoadTrust(c.dir.root, c.dir.Identity.Archive, p)
 	if mail.KindOf(err) == mail.NotFound {
+		v.unpublished(p)
 		return nil // nothing was signed yet
 	}
 	if mail.KindOf(err) == mail.Corrupt {
@@ -155,6 +156,7 @@ func (v *verifier) log(ctx context.Context, p uint16) error {
 	if err != nil {
 		return err
 	}
+	claims = append(claims, v.claims(p, trust)...)
 	source := c.sources[p]
 	_, err = tlog.Check(ctx, tlog.CheckOptions{
 		FS: files, Trust: trust, Source: source, Claims: claims, Found: found,

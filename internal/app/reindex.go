@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/mailkeep/mailkeep/configs"
 	"github.com/mailkeep/mailkeep/indexer"
@@ -23,11 +24,13 @@ func Reindex(ctx context.Context, c *configs.Config, console Console) error {
 	if err != nil {
 		return err
 	}
-	log, err := telemetry.Logger(console.Logs, c.Log.Format, c.Log.Level)
+	if err := dir.openKeys(ctx, c, false); err != nil {
+		return errors.Join(err, dir.Close())
+	}
+	r, err := newRebuild(c, dir, console)
 	if err != nil {
 		return errors.Join(err, dir.Close())
 	}
-	r := rebuild{dir: dir, console: console, options: ledger.Options{Archive: dir.Identity.UUID(), SegmentSize: int64(c.Archive.SegmentSize), Software: Software(), Logger: log}}
 	for _, p := range dir.partitions() {
 		if err = r.partition(ctx, p); err != nil {
 			err = fmt.Errorf("partition %d: %w", p, err)
@@ -38,22 +41,46 @@ func Reindex(ctx context.Context, c *configs.Config, console Console) error {
 }
 
 type rebuild struct {
-	dir     *directory
-	console Console
-	options ledger.Options
+	dir         *directory
+	console     Console
+	log         *slog.Logger
+	segmentSize int64
+}
+
+func newRebuild(c *configs.Config, dir *directory, console Console) (rebuild, error) {
+	log, err := telemetry.Logger(console.Logs, c.Log.Format, c.Log.Level)
+	return rebuild{dir: dir, console: console, log: log, segmentSize: int64(c.Archive.SegmentSize)}, err
+}
+
+// options returns how to open the ledger of a partition.
+func (r rebuild) options(p uint16) ledger.Options {
+	o := r.dir.ledgerOptions(p)
+	o.SegmentSize, o.Logger = r.segmentSize, r.log
+	return o
 }
 
 func (r rebuild) partition(ctx context.Context, p uint16) (err error) {
+	l, closeAll, err := r.open(p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAll()) }()
+	return r.views(ctx, p, l)
+}
+
+// open takes the ledger of a partition for writing.
+func (r rebuild) open(p uint16) (l *ledger.Ledger, closeAll func() error, err error) {
 	files, err := r.dir.ledger(p)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	r.options.Partition = p
-	l, err := ledger.Open(files, r.options)
-	if err != nil {
-		return err
+	if l, err = ledger.Open(files, r.options(p)); err != nil {
+		return nil, nil, errors.Join(err, files.Close())
 	}
-	defer func() { err = joinClose(err, l) }()
+	return l, func() error { return errors.Join(l.Close(), files.Close()) }, nil
+}
+
+func (r rebuild) views(ctx context.Context, p uint16, l source) error {
 	if err := r.catalog(ctx, p, l); err != nil {
 		return fmt.Errorf("catalog: %w", err)
 	}
@@ -68,7 +95,7 @@ func (r rebuild) catalog(ctx context.Context, p uint16, l source) (err error) {
 	if err := catalog.Drop(path); err != nil {
 		return err
 	}
-	k, err := catalog.Open(path, catalog.Options{Partition: p, Identity: r.dir.Identity.Archive, Logger: r.options.Logger})
+	k, err := catalog.Open(path, catalog.Options{Partition: p, Identity: r.dir.Identity.Archive, Logger: r.log})
 	if err != nil {
 		return err
 	}
@@ -103,7 +130,7 @@ func (r rebuild) index(ctx context.Context, p uint16, l source) (err error) {
 	if err := indexer.Drop(r.dir.index(p)); err != nil {
 		return err
 	}
-	x, err := indexer.Open(indexer.Options{Dir: r.dir.index(p), Partition: p, Logger: r.options.Logger})
+	x, err := indexer.Open(indexer.Options{Dir: r.dir.index(p), Partition: p, Logger: r.log})
 	if err != nil {
 		return err
 	}

@@ -118,7 +118,7 @@ func TestProofs(t *testing.T) {
 	if _, err := c.Proof(t.Context(), mail.ID{Seq: 1 << 40}); mail.KindOf(err) != mail.NotFound {
 		t.Errorf("a message that is none: %v", err)
 	}
-	report, err := Verify(t.Context(), p.config, console(t))
+	report, err := Verify(t.Context(), p.config, VerifyOptions{}, console(t))
 	if err != nil || len(report.Findings) > 0 {
 		t.Errorf("verify: %v, %+v", err, report.Findings)
 	}
@@ -230,7 +230,7 @@ func TestRolledBackArchiveIsRefused(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, catalogDir), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	report, err := Verify(t.Context(), p.config, console(t))
+	report, err := Verify(t.Context(), p.config, VerifyOptions{}, console(t))
 	if err != nil || len(report.Findings) == 0 {
 		t.Errorf("verify: %v, %+v", err, report.Findings)
 	}

@@ -38,6 +38,10 @@ const (
 	PhaseDrain  Phase = "drain"  // Subject is a mailbox; Done and Total count messages
 	PhaseVerify Phase = "verify" // Subject is "partition N"; Done and Total count records
 	PhaseIndex  Phase = "index"  // Subject is "partition N"; Done and Total count records
+
+	PhaseBackup  Phase = "backup"  // Subject is "archive"; Done and Total count octets
+	PhaseRestore Phase = "restore" // Subject is "archive"; Done and Total count octets
+	PhaseRepair  Phase = "repair"  // Subject is "archive"; Done and Total count octets
 )
 
 // A Progress tells how far one piece of work has come.
@@ -170,6 +174,7 @@ type QueueStatus struct {
 // A VerifyReport is the outcome of checking every record against the hashes of
 // the ledger, and every view against the ledger.
 type VerifyReport struct {
+	Level      Level               `json:"level"`
 	Started    time.Time           `json:"started"`
 	Ended      time.Time           `json:"ended"`
 	Partitions []VerifiedPartition `json:"partitions"`
@@ -198,7 +203,12 @@ type Finding struct {
 	// Where names the file, or the view: "catalog", "index".
 	Where   string `json:"where"`
 	Problem string `json:"problem"`
-	Hint    string `json:"hint,omitempty"`
+	// File, below the archive's directory, Offset and Kind (see ledger.Finding) are
+	// set for what is found in a ledger.
+	File   string `json:"file,omitempty"`
+	Offset *int64 `json:"offset,omitempty"`
+	Kind   string `json:"kind,omitempty"`
+	Hint   string `json:"hint,omitempty"`
 }
 
 // DemoOptions configure the demonstration.

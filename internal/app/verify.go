@@ -14,84 +14,115 @@ import (
 	"github.com/mailkeep/mailkeep/sink/ledger"
 )
 
-// Verify checks every byte of every ledger, and every view against its ledger.
-// It works beside a running process: it reads the ledger's files itself and
-// asks the process for its views.
-func Verify(ctx context.Context, c *configs.Config, console Console) (VerifyReport, error) {
+// Verify checks the ledgers as deep as the level says, and what is derived from
+// them. It works beside a running process: it reads the ledger's files itself and
+// asks the process for its views, and how far the ledger is durable.
+func Verify(ctx context.Context, c *configs.Config, o VerifyOptions, console Console) (VerifyReport, error) {
+	if err := o.complete(); err != nil {
+		return VerifyReport{}, err
+	}
 	cl, err := Open(ctx, c, console)
 	if err != nil {
 		return VerifyReport{}, err
 	}
-	v := verifier{client: cl, report: VerifyReport{Started: time.Now().UTC()}}
-	for _, p := range cl.dir.partitions() {
+	report, err := cl.verify(ctx, o)
+	return report, errors.Join(err, cl.Close())
+}
+
+func (c *Client) verify(ctx context.Context, o VerifyOptions) (VerifyReport, error) {
+	brought, err := readCheckpoints(o.Checkpoints, c.dir.Identity)
+	if err != nil {
+		return VerifyReport{}, err
+	}
+	return c.verifyAgainst(ctx, o.Level, brought)
+}
+
+func (c *Client) verifyAgainst(ctx context.Context, level Level, brought []broughtCheckpoint) (report VerifyReport, err error) {
+	v := verifier{client: c, level: level, brought: brought, report: VerifyReport{Level: level, Started: time.Now().UTC()}}
+	for _, p := range c.dir.partitions() {
 		if err = v.partition(ctx, p); err != nil {
 			err = fmt.Errorf("partition %d: %w", p, err)
 			break
 		}
 	}
 	v.report.Ended = time.Now().UTC()
-	return v.report, errors.Join(err, cl.Close())
+	return v.report, err
 }
 
 type verifier struct {
-	client *Client
-	report VerifyReport
+	client  *Client
+	level   Level
+	brought []broughtCheckpoint
+	report  VerifyReport
 }
 
 func (v *verifier) found(f Finding) { v.report.Findings = append(v.report.Findings, f) }
 
-func (v *verifier) partition(ctx context.Context, p uint16) error {
+func (v *verifier) partition(ctx context.Context, p uint16) (err error) {
 	// The views are asked first: whatever they have, the ledger had before.
-	views, err := v.askViews(ctx, p)
-	if err != nil {
-		return err
+	var have views
+	if v.level.covers(LevelViews) {
+		if have, err = v.askViews(ctx, p); err != nil {
+			return err
+		}
 	}
-	damaged, err := v.ledger(ctx, p)
-	if err != nil {
-		return err
+	damaged := false
+	if depth, ok := v.level.depth(); ok {
+		if damaged, err = v.ledger(ctx, p, depth); err != nil {
+			return err
+		}
 	}
-	if err := v.log(ctx, p); err != nil {
-		return fmt.Errorf("compare the transparency log: %w", err)
+	if v.level.covers(LevelEvidence) {
+		if err := v.log(ctx, p); err != nil {
+			return fmt.Errorf("compare the transparency log: %w", err)
+		}
 	}
 	if damaged {
-		return nil // the views cannot be judged by a damaged ledger
+		return nil // what follows cannot be judged by a damaged ledger
 	}
+	return v.derived(ctx, p, have)
+}
+
+// derived compares what follows from the ledger with it.
+func (v *verifier) derived(ctx context.Context, p uint16, have views) error {
 	if err := v.client.sources[p].Refresh(); err != nil {
 		return err
 	}
-	if err := v.catalog(ctx, p, views.catalog); err != nil {
-		return fmt.Errorf("compare the catalog: %w", err)
+	if v.level.covers(LevelViews) {
+		if err := v.catalog(ctx, p, have.catalog); err != nil {
+			return fmt.Errorf("compare the catalog: %w", err)
+		}
+		if err := v.index(ctx, p, have.index); err != nil {
+			return fmt.Errorf("compare the index: %w", err)
+		}
 	}
-	if err := v.index(ctx, p, views.index); err != nil {
-		return fmt.Errorf("compare the index: %w", err)
+	if v.level.covers(LevelGaps) {
+		if err := v.gaps(ctx, p); err != nil {
+			return fmt.Errorf("compare the reports of sessions: %w", err)
+		}
 	}
 	return nil
 }
 
-func (v *verifier) ledger(ctx context.Context, p uint16) (damaged bool, err error) {
+func (v *verifier) ledger(ctx context.Context, p uint16, depth ledger.Depth) (damaged bool, err error) {
 	files, err := v.client.dir.ledger(p)
 	if err != nil {
 		return false, err
 	}
-	dir := fmt.Sprintf("%s/%04d/", ledgerDir, p)
+	defer func() { err = joinClose(err, files) }()
+	end, err := v.client.durable(ctx)
+	if err != nil {
+		return false, err
+	}
+	o := v.client.dir.ledgerOptions(p)
 	r, err := ledger.Verify(ctx, files, ledger.VerifyOptions{
-		Partition: p, Archive: v.client.dir.Identity.UUID(),
+		Partition: p, Archive: o.Archive, Depth: depth, Durable: end[p], Dictionaries: o.Dictionaries, Keys: o.Keys,
 		Progress: func(done, total int64) {
 			if v.client.console.Progress != nil {
 				v.client.console.Progress(Progress{Phase: PhaseVerify, Subject: fmt.Sprintf("partition %d", p), Done: done, Total: total, Finished: done >= total})
 			}
 		},
-		Found: func(f ledger.Finding) {
-			id := mail.ID{Partition: p, Seq: f.Seq}
-			where := Finding{Partition: p, ID: &id, Where: fmt.Sprintf("%s%s, offset %d", dir, f.Segment, f.Offset), Problem: f.Kind + ": " + f.Detail}
-			if f.Note() {
-				v.report.Notes = append(v.report.Notes, where)
-				return
-			}
-			where.Hint = "restore this file from a copy of the archive"
-			v.found(where)
-			damaged = true
-		},
+		Found: func(f ledger.Finding) { damaged = v.inLedger(p, f) || damaged },
 	})
 	if err != nil {
 		return false, err
@@ -100,6 +131,22 @@ func (v *verifier) ledger(ctx context.Context, p uint16) (damaged bool, err erro
 		Partition: p, Records: r.Records, Messages: r.Messages, Segments: r.Segments, Octets: r.Octets, Head: r.Root.String(),
 	})
 	return damaged, nil
+}
+
+// inLedger takes over a finding. It reports whether it is damage.
+func (v *verifier) inLedger(p uint16, f ledger.Finding) bool {
+	file := fmt.Sprintf("%s/%04d/%s", ledgerDir, p, f.Segment)
+	where := Finding{
+		Partition: p, ID: &mail.ID{Partition: p, Seq: f.Seq}, File: file, Offset: &f.Offset, Kind: f.Kind,
+		Where: fmt.Sprintf("%s, offset %d", file, f.Offset), Problem: f.Kind + ": " + f.Detail,
+	}
+	if f.Note() {
+		v.report.Notes = append(v.report.Notes, where)
+		return false
+	}
+	where.Hint = "run mailkeep repair with a backup, or restore this file from a copy of the archive"
+	v.found(where)
+	return true
 }
 
 // views are the summaries of a partition's views.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -167,6 +168,13 @@ func TestVerifyPace(t *testing.T) {
 	}
 }
 
+// noise is what cannot be compressed.
+func noise(seed uint64, n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(b) //nolint:errcheck // it never fails
+	return b
+}
+
 // BenchmarkVerifyBodies compares verifying bodies with hashing as many octets, on
 // as many processors: the ratio is to be 0.8 at least.
 func BenchmarkVerifyBodies(b *testing.B) {
@@ -175,9 +183,11 @@ func BenchmarkVerifyBodies(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer dir.Close()
-	l := open(b, dir, options(b))
-	for seed := range uint64(300) {
-		appendOK(b, l, message(b, text(seed, 200<<10)))
+	opts := options(b)
+	opts.SegmentSize = ledger.DefaultSegmentSize
+	l := open(b, dir, opts)
+	for seed := range uint64(6000) {
+		appendOK(b, l, message(b, noise(seed, 21<<10)))
 	}
 	closeOK(b, l)
 	_, r := verifyAt(b, dir, ledger.VerifyOptions{Depth: ledger.DepthBodies}) // and into the page cache
