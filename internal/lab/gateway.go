@@ -19,7 +19,7 @@ import (
 type Gateway struct {
 	URL            string
 	Access, Secret string // of its administrator
-	dir            string
+	Buckets        string // directory; a directory that is made in it is a bucket without Object Lock
 }
 
 // StartGateway starts a server without buckets and stops it when the test ends. The
@@ -28,18 +28,19 @@ type Gateway struct {
 func StartGateway(t testing.TB) *Gateway {
 	t.Helper()
 	bin := gatewayProgram(t)
-	g := &Gateway{Access: "mailkeep-test", Secret: Password + "-gateway", dir: t.TempDir()}
-	data, versions := filepath.Join(g.dir, "data"), filepath.Join(g.dir, "versions")
-	for _, d := range []string{data, versions} {
+	dir := t.TempDir()
+	versions := filepath.Join(dir, "versions")
+	g := &Gateway{Access: "mailkeep-test", Secret: Password + "-gateway", Buckets: filepath.Join(dir, "buckets")}
+	for _, d := range []string{g.Buckets, versions} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	addr := freePort(t)
-	cmd := exec.Command(bin, "--port", addr, "--health", "/healthz", "--quiet", "--keep-alive", "posix", "--versioning-dir", versions, data)
+	cmd := exec.Command(bin, "--port", addr, "--health", "/healthz", "--quiet", "--keep-alive", "posix", "--versioning-dir", versions, g.Buckets)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+g.Access, "ROOT_SECRET_ACCESS_KEY="+g.Secret)
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	log := filepath.Join(g.dir, "gateway.log")
+	log := filepath.Join(dir, "gateway.log")
 	start(t, cmd, log)
 	g.URL = "http://" + addr
 	until(t, log, g.answers)

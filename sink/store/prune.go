@@ -9,12 +9,12 @@ import (
 	"github.com/mailkeep/mailkeep/mail"
 )
 
-// care looks after a segment that is in both places: a policy that became longer is
-// told to the store, and the local file is removed when it is due.
-func (s *Spool) care(ctx context.Context, seg *spooled) error {
+// care looks after a segment that is stored: a policy that became longer is told to
+// the store, and the local file is removed when it is due. The newest one stays, so
+// that a ledger opens without its store.
+func (s *Spool) care(ctx context.Context, seg *spooled, newest bool) error {
 	n := *seg.note
-	now := s.o.Now()
-	due := s.o.KeepLocal > 0 && now.Sub(seg.sealed) >= s.o.KeepLocal
+	due := seg.here && !newest && s.o.KeepLocal > 0 && s.o.Now().Sub(seg.sealed) >= s.o.KeepLocal
 	want := s.o.Policy.For(n.Sealed, n.Stored)
 	if n.Retention.Covers(want) && !due {
 		return nil
@@ -43,9 +43,13 @@ func (s *Spool) care(ctx context.Context, seg *spooled) error {
 	return s.prune(ctx, seg)
 }
 
-// lost is for a segment that is gone from the store while it is here: it is stored
-// once more.
+// lost is for a segment that is gone from the store: if it is here, it is stored once
+// more.
 func (s *Spool) lost(ctx context.Context, seg *spooled, err error) error {
+	if !seg.here {
+		return mail.WithHint(mail.Errorf(mail.Corrupt, "segment %s: %w", seg.name, err),
+			"The segment was removed from the store, or store points at another place. Correct the configuration, or put the file back from a backup.")
+	}
 	s.log.ErrorContext(ctx, "a segment is gone from the store and is stored again",
 		slog.String("segment", seg.name), slog.String("store", s.o.Store.String()), slog.Any("error", err))
 	n, err := s.store(ctx, seg)

@@ -166,10 +166,7 @@ func (s *Spool) pass(ctx context.Context) error {
 			s.show(segments)
 		}
 		newest := i == len(segments)-1
-		if !seg.here || newest {
-			continue
-		}
-		if err := s.care(ctx, seg); err != nil {
+		if err := s.care(ctx, seg, newest); err != nil {
 			failed = append(failed, err)
 			if !own(err) {
 				break
@@ -218,6 +215,11 @@ func (s *Spool) look() ([]*spooled, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+	}
+	for _, seg := range all {
+		if seg.here && seg.note != nil && seg.note.Store != s.o.Store.String() {
+			seg.note = nil // it is in the store of another configuration
 		}
 	}
 	s.show(all)
