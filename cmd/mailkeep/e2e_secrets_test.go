@@ -290,7 +290,7 @@ func (m *masquerade) unpack() {
 		m.t.Fatal(err)
 	}
 	defer files.Close()
-	r, err := ledger.OpenReader(files, ledger.Options{Archive: uuid(m.t, id.Archive)})
+	r, err := ledger.OpenReader(files, readerOptions(m.t, id.Archive))
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -23,10 +23,21 @@ import (
 	"github.com/mailkeep/mailkeep/internal/lab"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/ledger"
+	"github.com/mailkeep/mailkeep/sink/ledger/dictionary"
 )
 
 // The tests in the e2e files run the program as its users do: as a process,
 // against Dovecot, with curl as the independent judge of what the server held.
+
+// readerOptions are those to read the ledger of an archive with.
+func readerOptions(t testing.TB, archive string) ledger.Options {
+	t.Helper()
+	d, err := ledger.NewDictionary(dictionary.Mail())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ledger.Options{Archive: uuid(t, archive), Dictionaries: []*ledger.Dictionary{d}}
+}
 
 // A site is a directory with a configuration and an archive.
 type site struct {
@@ -189,7 +200,7 @@ func (s *site) openLedger() (r *ledger.Reader, closeAll func()) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r, err = ledger.OpenReader(files, ledger.Options{Archive: uuid(s.t, id.Archive)})
+	r, err = ledger.OpenReader(files, readerOptions(s.t, id.Archive))
 	if err != nil {
 		files.Close()
 		s.t.Fatal(err)

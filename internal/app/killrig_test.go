@@ -104,7 +104,7 @@ func (v *vault) sealed(t *testing.T, mailbox string) map[mail.Digest]int {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	r, err := ledger.OpenReader(files, ledger.Options{Archive: dir.Identity.UUID()})
+	r, err := ledger.OpenReader(files, dir.ledgerOptions(0))
 	if errors.Is(err, fs.ErrNotExist) || mail.KindOf(err) == mail.NotFound {
 		return got
 	}
