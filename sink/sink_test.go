@@ -388,7 +388,15 @@ func TestEvents(t *testing.T) {
 	if again := <-offer(event("s1")); again != a {
 		t.Errorf("s1 again: %v, want %v", again, a)
 	}
+	anchor := mail.Event{Type: mail.EventAnchor, Anchor: &mail.Anchor{Heads: []mail.LogHead{{Partition: 1, Size: 7}}}}
+	one := <-offer(anchor)
+	two := <-offer(anchor)
+	if one.err != nil || two.err != nil || one.id == two.id {
+		t.Errorf("each event of the archive is a record: %v, %v", one, two)
+	}
 	for name, e := range map[string]mail.Event{
+		"no heads":    {Type: mail.EventAnchor},
+		"two things":  {Type: mail.EventAnchor, Anchor: anchor.Anchor, Drain: event("s").Drain},
 		"no content":  {Type: mail.EventDrain},
 		"no type":     {Drain: event("s").Drain},
 		"no session":  event(""),

@@ -24,6 +24,7 @@ import (
 
 // A fakeClient answers from its fields.
 type fakeClient struct {
+	bundle tlog.Bundle
 	err    error
 	answer mail.SearchAnswer
 	raw    string
@@ -55,7 +56,7 @@ func (f *fakeClient) Attachment(context.Context, mail.ID, int) (string, io.Reade
 }
 
 func (f *fakeClient) Proof(context.Context, mail.ID) (tlog.Bundle, error) {
-	return tlog.Bundle{}, f.err
+	return f.bundle, f.err
 }
 
 func (f *fakeClient) Status(context.Context) (app.StatusReport, error) { return report(), f.err }
