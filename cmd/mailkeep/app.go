@@ -8,6 +8,7 @@ import (
 	"github.com/mailkeep/mailkeep/internal/app"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/backup"
+	"github.com/mailkeep/mailkeep/sink/keys"
 	"github.com/mailkeep/mailkeep/sink/tlog"
 )
 
@@ -64,6 +65,14 @@ type application struct {
 	// NewKey changes the key that signs checkpoints and returns the public keys, by
 	// partition. It is mail.InUse while another process runs on the archive.
 	NewKey func(ctx context.Context, c *configs.Config) ([]string, error)
+
+	// RotateKeys seals the key files of the archive under new key encryption keys
+	// and destroys the older ones. mail.NotFound if the archive is not encrypted.
+	RotateKeys func(ctx context.Context, c *configs.Config) ([]keys.Rotation, error)
+
+	// EscrowKeys writes the copies of all keys for those who are configured to get
+	// them, and returns of how many segments.
+	EscrowKeys func(ctx context.Context, c *configs.Config) (int, error)
 
 	// Demo shows the product on a server and mail of its own, and tells on out
 	// what it does.

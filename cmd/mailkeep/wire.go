@@ -28,7 +28,9 @@ func wire() application {
 		CheckBackup: app.CheckBackup,
 		Restore:     app.Restore,
 
-		NewKey: app.ChangeSigningKey,
-		Demo:   app.Demo,
+		NewKey:     app.ChangeSigningKey,
+		RotateKeys: app.RotateKeys,
+		EscrowKeys: app.EscrowKeys,
+		Demo:       app.Demo,
 	}
 }
