@@ -3,9 +3,14 @@ package app
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/keys"
@@ -118,4 +123,75 @@ func errOf(d *directory, err error) error {
 		_ = d.Close() // it should not be there
 	}
 	return err
+}
+
+// What is drained with a key source reads back with it, and only with it. With
+// another, or none, nothing starts, and nothing is changed.
+func TestEncryptedArchive(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, other := filepath.Join(dir, "first.kek"), filepath.Join(dir, "other.kek")
+	for _, f := range []string{first, other} {
+		if err := keys.GenerateKEKFile(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := newPlant(t, 5, fmt.Sprintf("encryption: {key_file: %q}", first), "anna", "bert")
+	p.drain(t)
+	c := p.open(t)
+	if hits := pages(t, c, "everywhere", 10); len(hits) != 10 {
+		t.Errorf("%d hits", len(hits))
+	}
+	closeOK(t, c)
+	before := snapshot(t, p.config.Archive.Dir)
+	for name, b := range before {
+		if strings.HasPrefix(name, "ledger/") && (bytes.Contains(b, []byte("wordanna")) || bytes.Contains(b, []byte("mailbox"))) {
+			t.Errorf("%s holds mail in the clear", name)
+		}
+	}
+	for what, file := range map[string]string{"none": "", "another": other} {
+		p.config.Encryption.KeyFile = file
+		if a, err := New(t.Context(), p.config, nil, console(t)); mail.HintOf(err) == "" {
+			t.Errorf("%s: New: %v, %v", what, a, err)
+		}
+		if err := Reindex(t.Context(), p.config, console(t)); mail.HintOf(err) == "" {
+			t.Errorf("%s: Reindex: %v", what, err)
+		}
+	}
+	if diff := cmp.Diff(before, snapshot(t, p.config.Archive.Dir)); diff != "" {
+		t.Errorf("the refusals changed the archive: %.500s", diff)
+	}
+	p.config.Encryption.KeyFile = ""
+	r, err := Verify(t.Context(), p.config, VerifyOptions{Level: LevelBodies}, console(t))
+	if err != nil || len(r.Findings) > 0 {
+		t.Errorf("verify of the bodies without the key: %v, %+v", err, r.Findings)
+	}
+	p.config.Encryption.KeyFile = first
+	r, err = Verify(t.Context(), p.config, VerifyOptions{}, console(t))
+	if err != nil || len(r.Findings) > 0 {
+		t.Errorf("verify: %v, %+v", err, r.Findings)
+	}
+	if err := Reindex(t.Context(), p.config, console(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// snapshot returns the files of the archive that last.
+func snapshot(t *testing.T, path string) map[string][]byte {
+	t.Helper()
+	files := make(map[string][]byte)
+	root := os.DirFS(path)
+	for _, dir := range []string{"ledger", "keys", "dict", "tlog"} {
+		err := fs.WalkDir(root, dir, func(name string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			files[name], err = fs.ReadFile(root, name)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
 }
