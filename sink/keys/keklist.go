@@ -139,7 +139,7 @@ func parseKEKList(text []byte) (*kekList, error) {
 		}
 		if err != nil {
 			l.wipe()
-			return nil, mail.Errorf(cmpKind(err), "line %d: %w", i+1, err)
+			return nil, mail.Errorf(faultKind(err), "line %d: %w", i+1, err)
 		}
 	}
 	if !ended {
@@ -149,7 +149,7 @@ func parseKEKList(text []byte) (*kekList, error) {
 	return l, nil
 }
 
-func cmpKind(err error) mail.Kind {
+func faultKind(err error) mail.Kind {
 	if k := mail.KindOf(err); k != mail.Other {
 		return k
 	}

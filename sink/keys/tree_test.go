@@ -82,7 +82,7 @@ func TestDerivation(t *testing.T) {
 			t.Fatalf("key %d is wrong", i)
 		}
 	}
-	for i := uint32(0); i < 200; i++ {
+	for i := range uint32(200) {
 		if keyOf(t, tree, i) != reference(t, root, i) {
 			t.Fatalf("key %d is wrong", i)
 		}
