@@ -94,7 +94,7 @@ func (r *restorer) file(ctx context.Context, f File) error {
 	}
 	h := sha256.New()
 	_, err = r.copy.all(ctx, dst, h, src, f.Octets)
-	if err == nil && mail.Digest(h.Sum(nil)) != f.Digest {
+	if err == nil && mail.Digest(h.Sum(nil)) != f.Digest || mail.KindOf(err) == mail.Corrupt {
 		err = damaged(f)
 	}
 	if err == nil {
