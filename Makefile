@@ -93,6 +93,7 @@ crash: servers
 	$(GO) test -race -count 5 -run 'Crash|Kill|Torn|Cut|Flip|Fail|Fault|^TestX[0-9]' ./poller/... ./indexer/... ./sink/... ./internal/...
 	MAILKEEP_KILLS=200 $(GO) test -count 3 -timeout 30m -run '^TestK[0-9]' ./internal/app
 	MAILKEEP_LARGE=1 $(GO) test -run '^TestRow61' ./poller
+	MAILKEEP_KILLS=200 $(GO) test -timeout 30m -run 'Cuts|Flips' ./sink/ledger
 	MAILKEEP_KILLS=200 MAILKEEP_FAULTS=all $(GO) test -timeout 4h -v -run 'Kill|Fault|DiskFull|^TestK[0-9]' ./cmd/mailkeep
 
 # What is printed from the code: configuration reference and golden files.

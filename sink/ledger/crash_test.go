@@ -343,7 +343,7 @@ func TestCuts(t *testing.T) {
 	}
 	all := collect(t, l, 0)
 	rng := rand.New(rand.NewPCG(1, 2))
-	for i := range 1000 {
+	for i := range rounds(1000, 3000) {
 		size := rng.Int64N(info.Size())
 		if i < 300 {
 			size = int64(i)
@@ -377,7 +377,7 @@ func TestFlipsSealed(t *testing.T) {
 	if err := work(t, fsys, sealed); err != nil {
 		t.Fatal(err)
 	}
-	flips(t, fsys, sealed, 1000)
+	flips(t, fsys, sealed, rounds(1000, 10_000))
 }
 
 func TestFlipsOpen(t *testing.T) {
@@ -389,7 +389,7 @@ func TestFlipsOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	flips(t, fsys, sealed, 1000)
+	flips(t, fsys, sealed, rounds(1000, 10_000))
 	closeOK(t, l)
 }
 
