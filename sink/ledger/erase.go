@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/keys"
 )
@@ -17,9 +18,23 @@ const maxErase = 10_000
 // checkKeys refuses a ledger whose newest segment is encrypted under a key that
 // cannot be had. It changes nothing.
 func (l *Ledger) checkKeys() error {
-	dir, err := list(l.fs)
+	segs, err := newestFirst(l.fs)
 	if err != nil {
 		return err
+	}
+	for _, s := range segs {
+		if read, err := l.checkKey(s); read || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newestFirst lists the segments.
+func newestFirst(fsys durable.FS) ([]segment, error) {
+	dir, err := list(fsys)
+	if err != nil {
+		return nil, err
 	}
 	segs := make([]segment, 0, len(dir.sealed)+len(dir.open))
 	for _, first := range dir.sealed {
@@ -29,12 +44,7 @@ func (l *Ledger) checkKeys() error {
 		segs = append(segs, segment{first: first, open: true})
 	}
 	slices.SortFunc(segs, func(a, b segment) int { return cmp.Compare(b.first, a.first) })
-	for _, s := range segs {
-		if read, err := l.checkKey(s); read || err != nil {
-			return err
-		}
-	}
-	return nil
+	return segs, nil
 }
 
 // checkKey reports whether the segment has an open record that can be read.

@@ -56,7 +56,9 @@ type Options struct {
 	// Others have the key files of the archive's other partitions. Erase seals
 	// them anew too, because they share key encryption keys with these.
 	Others []*keys.Dir
-	// Fence, if set, says whether this process still owns the ledger.
+	// Fence, if set, says whether this process still owns the ledger. Whoever has
+	// the lease takes the ledger from a process that has not, even if that holds
+	// the lock: see claim.
 	Fence Fence
 }
 
@@ -79,7 +81,7 @@ type Ledger struct {
 	*view
 	opts Options
 	log  *slog.Logger
-	lock io.Closer
+	lock io.Closer // nil where the lease stands for it
 
 	// The health is apart so that asking for it never waits for a disk.
 	health sync.Mutex
@@ -91,6 +93,7 @@ type Ledger struct {
 	seg    *segmentFile // the open segment; nil before the first append to it
 	chain  chain        // behind the last record added
 	synced synced       // behind the last record that is durable
+	claim  claim        // that must stand while this process appends
 }
 
 // synced is the state that a failed write falls back to.
@@ -108,19 +111,29 @@ type synced struct {
 // ledger.
 func Open(fsys durable.FS, opts Options) (*Ledger, error) {
 	opts = opts.withDefaults()
-	lock, err := fsys.Lock(lockName)
-	if err != nil {
+	l := &Ledger{view: newView(fsys, opts), opts: opts, log: opts.Logger}
+	if err := l.lockOrFence(); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
-	l := &Ledger{view: newView(fsys, opts), opts: opts, log: opts.Logger, lock: lock}
-	if err = l.checkKeys(); err == nil {
+	err := l.checkKeys()
+	if err == nil {
+		err = l.take()
+	}
+	if err == nil {
 		err = l.recover(-1)
 	}
 	if err != nil {
 		l.files.close()
-		return nil, errors.Join(fmt.Errorf("open ledger: %w", classify(err)), lock.Close())
+		return nil, errors.Join(fmt.Errorf("open ledger: %w", classify(err)), l.unlock())
 	}
 	return l, nil
+}
+
+func (l *Ledger) unlock() error {
+	if l.lock == nil {
+		return nil
+	}
+	return l.lock.Close()
 }
 
 // Healthy returns nil, or why the last append failed: mail.NoSpace or
@@ -143,7 +156,8 @@ func (l *Ledger) Root() (uint64, mail.Digest) {
 // Append writes the batch as one group commit: all entries in order, one
 // fdatasync, and then they are visible. It returns one Sealed for each entry,
 // or an error, and then nothing of the batch is visible and no entry is
-// sealed: mail.NoSpace, or mail.Temporary for any other failure to write.
+// sealed: mail.NoSpace, mail.InUse if this process is not the owner any more,
+// for good, or mail.Temporary for any other failure to write.
 //
 // A cancelled ctx is looked at before the first write only.
 func (l *Ledger) Append(ctx context.Context, batch []*Entry) ([]Sealed, error) {
@@ -154,6 +168,9 @@ func (l *Ledger) Append(ctx context.Context, batch []*Entry) ([]Sealed, error) {
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if err := l.owns(); err != nil {
+		return nil, l.fail("append to the ledger", err)
 	}
 	if err := l.heal(); err != nil {
 		return nil, err
@@ -183,6 +200,11 @@ func (l *Ledger) appendAll(ctx context.Context, batch []*Entry) ([]Sealed, error
 	// If we die here, nobody has a receipt. Recovery may find these records
 	// or not; those who deliver them again are told of duplicates.
 	if err := l.seg.sync(); err != nil {
+		return nil, err
+	}
+	// If another process has taken the ledger meanwhile, it may or may not have
+	// found these records.
+	if err := l.owns(); err != nil {
 		return nil, err
 	}
 	l.commit()
@@ -318,13 +340,18 @@ func (l *Ledger) Close() error {
 	}
 	l.closed = true
 	err := l.Healthy()
+	if err == nil {
+		if err = l.owns(); err != nil {
+			err = l.fail("close the ledger", err)
+		}
+	}
 	if err == nil && l.seg != nil {
 		if err = l.sealSegment("close"); err != nil {
 			err = l.fail("close the ledger", err)
 		}
 	}
 	l.view.close()
-	return errors.Join(err, l.lock.Close())
+	return errors.Join(err, l.unlock())
 }
 
 // classify gives an error of the file system the kind that its reader needs.

@@ -56,7 +56,7 @@ func (l *listing) add(name string) {
 		l.recover = append(l.recover, name)
 	case ok && strings.Contains(name, tornSuffix):
 		l.aside = append(l.aside, name)
-	case name != lockName && !keys.Owns(name): // key files may lie beside the segments
+	case name != lockName && strings.TrimSuffix(name, ".tmp") != ownerName && !keys.Owns(name): // key files may lie beside the segments
 		l.strange = append(l.strange, name)
 	}
 }

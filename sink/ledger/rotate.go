@@ -55,6 +55,9 @@ func (l *Ledger) openSegment(ctx context.Context) error {
 	if tree != nil {
 		note.Cipher = cipherGCM
 	}
+	if l.opts.Fence != nil {
+		note.Epoch = l.opts.Fence.Epoch()
+	}
 	if err := seg.addOpen(&l.chain, note, l.opts.Now); err != nil {
 		return err
 	}
