@@ -18,12 +18,15 @@ const (
 	openSuffix    = ".seg.open"
 	recoverSuffix = ".seg.recover" // a copy in the making; worth nothing after a crash
 	tornSuffix    = ".torn"        // set aside: what recovery did not take over
+	damagedSuffix = ".damaged"     // set aside: what was repaired
+	repairSuffix  = ".seg.repair"  // a segment in the making; worth nothing after a crash
 	lockName      = "lock"
 )
 
 func sealedName(first uint64) string  { return fmt.Sprintf("%016x%s", first, sealedSuffix) }
 func openName(first uint64) string    { return fmt.Sprintf("%016x%s", first, openSuffix) }
 func recoverName(first uint64) string { return fmt.Sprintf("%016x%s", first, recoverSuffix) }
+func repairName(first uint64) string  { return fmt.Sprintf("%016x%s", first, repairSuffix) }
 
 // A listing is what is in the directory of a ledger, in order.
 type listing struct {
@@ -54,7 +57,7 @@ func (l *listing) add(name string) {
 		l.open = append(l.open, first)
 	case ok && name == recoverName(first):
 		l.recover = append(l.recover, name)
-	case ok && strings.Contains(name, tornSuffix):
+	case ok && (strings.Contains(name, tornSuffix) || strings.Contains(name, damagedSuffix) || name == repairName(first)):
 		l.aside = append(l.aside, name)
 	case name != lockName && strings.TrimSuffix(name, ".tmp") != ownerName && !keys.Owns(name): // key files may lie beside the segments
 		l.strange = append(l.strange, name)
@@ -68,6 +71,19 @@ func firstOf(name string) (uint64, bool) {
 	}
 	first, err := strconv.ParseUint(digits, 16, 64)
 	return first, err == nil
+}
+
+// keepAside gives a file the second name <name>.damaged, or .damaged.1 and so on
+// where that is taken. It is durable after the next SyncDir.
+func keepAside(fsys durable.FS, name string) (string, error) {
+	aside := name + damagedSuffix
+	for i := 1; ; i++ {
+		err := fsys.Link(name, aside)
+		if !errors.Is(err, fs.ErrExist) {
+			return aside, err
+		}
+		aside = fmt.Sprintf("%s%s.%d", name, damagedSuffix, i)
+	}
 }
 
 // setAside renames a file to <name>.torn, or .torn.1 and so on where that is

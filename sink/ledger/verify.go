@@ -100,7 +100,7 @@ func Verify(ctx context.Context, fsys durable.FS, o VerifyOptions) (Report, erro
 	defer v.view.close()
 	defer v.ahead.close()
 	for _, name := range slices.Concat(dir.aside, dir.recover) {
-		v.find(name, 0, 0, FoundAside, errors.New("set aside by recovery"))
+		v.find(name, 0, 0, FoundAside, errors.New("set aside by recovery or repair"))
 	}
 	for _, name := range dir.strange {
 		v.find(name, 0, 0, FoundStrange, errors.New("not a file of the ledger"))
