@@ -58,6 +58,10 @@ type application struct {
 	// empty, mail.Corrupt if the backup is damaged.
 	Restore func(ctx context.Context, c *configs.Config, o app.RestoreOptions, console app.Console) (app.RestoreReport, error)
 
+	// Repair mends damaged segments from a copy. It is mail.InUse while another
+	// process runs on the archive. What was refused is in the report.
+	Repair func(ctx context.Context, c *configs.Config, o app.RepairOptions, console app.Console) (app.RepairReport, error)
+
 	// Reindex deletes the views of the ledger and builds them again. It is
 	// mail.InUse while another process runs on the archive.
 	Reindex func(ctx context.Context, c *configs.Config, console app.Console) error

@@ -140,6 +140,40 @@ func (x *tampered) remove(names ...string) {
 	}
 }
 
+// mends repairs an altered record from a backup and from a copy, and leaves an
+// event; a rewritten segment is refused as a source.
+func (x *tampered) mends() {
+	x.t.Helper()
+	x.again()
+	store := filepath.Join(x.dir, "store")
+	x.run(0, "backup", store)
+	path, frames, rest := x.frames()
+	frames[2][240] ^= 1
+	x.write(path, frames, rest)
+	harmed := filepath.Join(x.dir, "harmed")
+	x.replace(harmed, x.archive())
+	for _, from := range []string{store, x.good} {
+		x.replace(x.archive(), harmed)
+		if r := unmarshal[app.RepairReport](x.site, 0, "repair", "--from", from, "--dry-run"); len(r.Segments) != 1 || r.Segments[0].By == "" {
+			x.t.Errorf("dry run: %+v", r)
+		}
+		x.run(4, "verify", "--level", "bodies")
+		r := unmarshal[app.RepairReport](x.site, 0, "repair", "--from", from)
+		if len(r.Segments) != 1 || r.Segments[0].Aside == "" || r.Segments[0].Digest == nil {
+			x.t.Errorf("repair: %+v", r)
+		}
+		x.run(0, "drain", "--once") // signs the event
+		x.run(0, "verify")
+	}
+	x.replace(x.archive(), harmed)
+	out, _ := x.run(4, "repair", "--from", harmed)
+	if !strings.Contains(out, "REFUSED") {
+		x.t.Error(out)
+	}
+	x.run(6, "repair", "--from", filepath.Join(x.dir, "nowhere"))
+	x.run(2, "repair")
+}
+
 // TestTampering alters an archive in every way that we know of, and expects verify
 // to find it; what a checkpoint alone can tell, with one that was kept outside.
 func TestTampering(t *testing.T) {
@@ -204,6 +238,8 @@ func TestTampering(t *testing.T) {
 			x.run(4, "verify")
 		})
 	}
+
+	t.Run("repaired", func(t *testing.T) { x.mends() })
 
 	// As a whole the next two are what some archive could be: only what was kept
 	// outside tells.

@@ -27,6 +27,7 @@ func wire() application {
 		Backup:      app.Backup,
 		CheckBackup: app.CheckBackup,
 		Restore:     app.Restore,
+		Repair:      app.Repair,
 
 		NewKey:     app.ChangeSigningKey,
 		RotateKeys: app.RotateKeys,

@@ -194,7 +194,9 @@ func (r *restoration) revive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = dir.makeLedgers()
+	if err = dir.makeLedgers(); err == nil {
+		err = dir.openKeys(ctx, r.cfg, false)
+	}
 	if err == nil {
 		err = r.partitions(ctx, dir)
 	}
@@ -227,16 +229,9 @@ func (r *restoration) tell(ctx context.Context, b rebuild, part RestoredPartitio
 		return err
 	}
 	defer func() { err = errors.Join(err, closer()) }()
-	entry, err := l.Maker().Event(mail.Event{Type: mail.EventRestore, Restore: &mail.Restore{
+	err = sealEvents(ctx, l, mail.Event{Type: mail.EventRestore, Restore: &mail.Restore{
 		Backup: r.manifest.Number, Made: r.manifest.Made, Records: part.Records, Known: part.Known,
 	}})
-	if err != nil {
-		return err
-	}
-	sealed, err := l.Append(ctx, []*ledger.Entry{entry})
-	if err == nil {
-		err = sealed[0].Err
-	}
 	if err != nil {
 		return err
 	}

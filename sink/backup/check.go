@@ -173,3 +173,13 @@ func Find(fsys durable.FS, number int) (*Manifest, error) {
 	}
 	return nil, mail.WithHint(mail.Errorf(mail.NotFound, "there is no backup %d", number), "there are %s", strings.Join(have, ", "))
 }
+
+// Open opens a file of a manifest by its path in the archive; fs.ErrNotExist if it
+// is not in it. What is read is not compared with its hash: see Check.
+func Open(fsys durable.FS, m *Manifest, path string) (durable.File, error) {
+	f, ok := m.find(path)
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	}
+	return fsys.Open(f.object())
+}
