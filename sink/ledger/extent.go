@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 
+	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
 )
 
@@ -86,4 +87,29 @@ func (r *Reader) openExtent(seg segment, until uint64) Extent {
 		e.Octets = int64(seg.offsets[n])
 	}
 	return e
+}
+
+// A SegmentFile is a sealed segment as the directory shows it.
+type SegmentFile struct {
+	Name   string
+	First  uint64 // number of its first record, from its name
+	Octets int64
+}
+
+// SegmentFiles returns the sealed segments of the ledger in fsys, in order,
+// without looking into them.
+func SegmentFiles(fsys durable.FS) ([]SegmentFile, error) {
+	dir, err := list(fsys)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]SegmentFile, 0, len(dir.sealed))
+	for _, first := range dir.sealed {
+		info, err := fsys.Stat(sealedName(first))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, SegmentFile{sealedName(first), first, info.Size()})
+	}
+	return out, nil
 }
