@@ -56,6 +56,9 @@ func (r *remote) ReadAt(p []byte, off int64) (n int, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.ctx.Err() != nil {
+		return 0, &fs.PathError{Op: "read", Path: r.info.name, Err: fs.ErrClosed}
+	}
 	for n < len(p) {
 		at := off + int64(n)
 		if at >= r.info.Size() {

@@ -281,10 +281,10 @@ func (s *Spool) store(ctx context.Context, seg *spooled) (_ *note, err error) {
 	if err != nil {
 		return nil, classifyFile(err)
 	}
-	n := note{Format: 1, Octets: seg.octets, Sum: sum, Store: s.o.Store.String(), Sealed: seg.sealed.UTC()}
+	n := note{Format: 1, Octets: seg.octets, Sum: sum, Store: s.o.Store.String(), Sealed: sealedAt(seg.sealed, began)}
 	// If we die from here on, or lose an answer, the next pass meets the object that
 	// is there already.
-	o, err := s.o.Store.PutIfAbsent(ctx, s.o.Prefix+seg.name, n.content(f), s.o.Policy.For(seg.sealed, began))
+	o, err := s.o.Store.PutIfAbsent(ctx, s.o.Prefix+seg.name, n.content(f), s.o.Policy.For(n.Sealed, began))
 	if err != nil {
 		return nil, err
 	}
@@ -302,6 +302,15 @@ func (s *Spool) store(ctx context.Context, seg *spooled) (_ *note, err error) {
 	}
 	s.stored(ctx, seg.name, n, s.o.Now().Sub(began))
 	return &n, nil
+}
+
+// sealedAt is when a segment was sealed, by the time stamp of its file. Retention is
+// counted from there, so one that was lost in a copy is not believed.
+func sealedAt(stamp, now time.Time) time.Time {
+	if stamp.Year() < 2020 || stamp.After(now) {
+		stamp = now
+	}
+	return stamp.UTC()
 }
 
 func (s *Spool) keepNote(name string, n note) error {
