@@ -14,6 +14,8 @@ type Config struct {
 	// vault.address names where the keys are kept: then all that is written from
 	// then on is encrypted, and without that source the archive cannot be read.
 	Encryption Encryption `koanf:"encryption"`
+	// The verification that goes on while mailkeep runs.
+	Verify Verify `koanf:"verify"`
 	// The message bus between workers; embedded unless a URL is given.
 	NATS NATS `koanf:"nats"`
 	// Number of shards of the mailboxes. Each owns one ledger and one index. It
@@ -90,6 +92,16 @@ type Vault struct {
 	TokenEnv string `koanf:"token_env"`
 	// Certificate authorities, in PEM, for Vault. Empty: the system's.
 	CAFile string `koanf:"ca_file" kind:"path"`
+}
+
+// Verify is the section "verify".
+type Verify struct {
+	// Each octet of the ledger is read and compared with its hashes once in this
+	// time, and each header every day. What is found is in the log, the metrics and
+	// mailkeep status. 0 switches it off.
+	Every Duration `koanf:"every" default:"30d"`
+	// How many octets are read in a second, at most.
+	Rate Size `koanf:"rate" default:"16MiB"`
 }
 
 // Transparency is the section "transparency".

@@ -15,6 +15,7 @@ func (l *loading) validate(c *Config) {
 	check.nats()
 	check.http()
 	check.transparency()
+	check.verification()
 	check.encryption()
 	check.oauth()
 	check.hosts()

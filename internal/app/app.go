@@ -31,6 +31,7 @@ import (
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/poller"
 	"github.com/mailkeep/mailkeep/poller/oauth"
+	"github.com/mailkeep/mailkeep/sink/patrol"
 	"github.com/mailkeep/mailkeep/sink/tlog"
 )
 
@@ -57,6 +58,9 @@ type App struct {
 	tokens     map[string]*oauth.Source // by mailbox; those with a password left out
 	// opened is set when all of the above is; the doors answer before.
 	opened atomic.Bool
+	// patrols are those of the partitions, in order; role archive, in run. Nil: it
+	// is switched off.
+	patrols atomic.Pointer[[]*patrol.Patrol]
 }
 
 // New opens what the roles need. Nothing polls before Start.
@@ -256,6 +260,9 @@ func Run(ctx context.Context, c *configs.Config, roles []Role, console Console) 
 	a, err := New(ctx, c, roles, console)
 	if err != nil {
 		return err
+	}
+	if err := a.startPatrols(ctx); err != nil {
+		return a.giveUp(ctx, err)
 	}
 	return a.run(ctx)
 }

@@ -60,7 +60,9 @@ func (a *App) status(ctx context.Context) (StatusReport, error) {
 	}
 	for i := range r.Partitions {
 		r.Partitions[i].Log = a.logStatus(a.partitions[i])
-		if err := errors.Join(a.bus.Healthy(), a.partitions[i].sink.Healthy()); err != nil {
+		verified, damage := a.patrolStatus(i)
+		r.Partitions[i].Verified = verified
+		if err := errors.Join(a.bus.Healthy(), a.partitions[i].sink.Healthy(), damage); err != nil {
 			r.Partitions[i].Problem = err.Error()
 		}
 	}

@@ -161,8 +161,10 @@ type PartitionStatus struct {
 	Catalog   uint64 `json:"catalog"` // position of the catalog
 	Index     uint64 `json:"index"`   // position of the index
 	// Log is the transparency log, as a running process knows it.
-	Log     *LogStatus `json:"log,omitempty"`
-	Problem string     `json:"problem,omitempty"`
+	Log *LogStatus `json:"log,omitempty"`
+	// Verified is how far the running process has verified the ledger.
+	Verified *PatrolStatus `json:"verified,omitempty"`
+	Problem  string        `json:"problem,omitempty"`
 }
 
 // A QueueStatus is what waits between pollers and archive.

@@ -38,7 +38,7 @@ type Metrics struct {
 	boxSealed, boxSealedBytes        *prometheus.CounterVec
 	sealed, sealedBytes, duplicates  prometheus.Counter
 	sealSeconds                      prometheus.Histogram
-	ledger, index                    *prometheus.GaugeVec
+	ledger, index, findings          *prometheus.GaugeVec
 	queueMessages, queueBytes, limit prometheus.Gauge
 	failures                         *prometheus.CounterVec
 }
@@ -79,6 +79,7 @@ func (m *Metrics) archive() {
 		Help: "Time from the fetch of a message to its seal.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 16)})
 	m.registry.MustRegister(m.sealSeconds)
 	m.ledger = m.gauges("ledger_records", "Records that the ledger holds durably.", "partition")
+	m.findings = m.gauges("verify_findings", "Findings of damage in the ledger that stand.", "partition")
 	m.index = m.gauges("index_records", "Records that the index has handled.", "partition")
 	m.queueMessages = m.gauges("queue_messages", "Messages that wait for the archive.").WithLabelValues()
 	m.queueBytes = m.gauges("queue_bytes", "Octets that wait for the archive.").WithLabelValues()
@@ -135,6 +136,11 @@ func (m *Metrics) SealLatency(d time.Duration) { m.sealSeconds.Observe(max(d, 0)
 // Ledger sets the durable size of a partition's ledger, in records.
 func (m *Metrics) Ledger(partition uint16, size uint64) {
 	m.ledger.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(size))
+}
+
+// Findings sets how many findings of damage stand in a partition's ledger.
+func (m *Metrics) Findings(partition uint16, n int) {
+	m.findings.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(n))
 }
 
 // Index sets how far the index of a partition has come, and the size of the

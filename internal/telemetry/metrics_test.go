@@ -53,6 +53,7 @@ func TestMetricsOfTheArchive(t *testing.T) {
 	m.Receipt(stranger)
 	m.SealLatency(-time.Second)
 	m.Ledger(2, 77)
+	m.Findings(2, 3)
 	m.Index(mail.Cursor{Partition: 2, Position: 70, Size: 77})
 	m.Queue(4, 4000, 1<<20)
 	m.Failed("poller", nil)
@@ -63,7 +64,7 @@ func TestMetricsOfTheArchive(t *testing.T) {
 		`build_info{software="mailkeep 1"} 1`,
 		`mailbox_sealed_messages_total{mailbox="office"} 1`, `mailbox_sealed_bytes_total{mailbox="office"} 40`,
 		`sealed_messages_total 4`, `sealed_bytes_total 350`, `duplicates_total 1`,
-		`seal_seconds_count 3`, `seal_seconds_sum 2`, `ledger_records{partition="2"} 77`, `index_records{partition="2"} 70`,
+		`seal_seconds_count 3`, `seal_seconds_sum 2`, `ledger_records{partition="2"} 77`, `index_records{partition="2"} 70`, `verify_findings{partition="2"} 3`,
 		`queue_messages 4`, `queue_bytes 4000`, `queue_limit_bytes 1.048576e+06`,
 		`failures_total{kind="no space",room="poller"} 1`, `failures_total{kind="other",room="sink"} 1`)
 	if !strings.Contains(text, "go_goroutines") {
@@ -154,6 +155,7 @@ func TestMetricsAreConventional(t *testing.T) {
 	fresh.Mailbox, fresh.Fetched = "office", end
 	m.Receipt(fresh)
 	m.Ledger(0, 1)
+	m.Findings(0, 0)
 	m.Index(mail.Cursor{})
 	m.Failed("sink", errors.New("odd"))
 	families, err := m.registry.Gather()
