@@ -381,7 +381,7 @@ func (s *session) learn(err error) {
 	}
 	switch OutcomeOf(err) {
 	case OutcomeTemp, OutcomeProtocol:
-		if s.report.Listed > 0 && s.report.Quit != mail.QuitRefused {
+		if (s.report.Listed > 0 || s.ahead) && s.report.Quit != mail.QuitRefused {
 			s.st.broke(s.budget, s.window)
 		}
 	case OutcomeArchive:

@@ -35,7 +35,8 @@ type session struct {
 	unplanned  int              // plan.left before anything was fetched
 	byNumber   map[int]*message // the messages of plan
 	pending    *receipts
-	window     int // RETRs outstanding; grows up to mostWindow
+	window     int  // RETRs outstanding; grows up to mostWindow
+	ahead      bool // the session broke off in commands that were sent ahead
 	mostWindow int
 
 	report    mail.Drain
@@ -301,15 +302,15 @@ func (s *session) list(ctx context.Context) error {
 // readListing returns what LIST and UIDL agree on, and whether they do not agree
 // on everything.
 func (s *session) readListing(ctx context.Context) (listing []entry, torn bool, err error) {
-	rows, err := s.tx.List(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	uidls, err := s.tx.Uidl(ctx)
-	hasUidl := !errors.Is(err, pop3.ErrUnsupported)
+	l, err := s.tx.Listings(ctx)
+	rows, uidls := l.Rows, l.Uidls
+	hasUidl := !errors.Is(l.UidlErr, pop3.ErrUnsupported)
 	switch {
-	case hasUidl && err != nil:
+	case err != nil:
+		s.ahead = s.window > 1
 		return nil, false, err
+	case hasUidl && l.UidlErr != nil:
+		return nil, false, l.UidlErr
 	case !hasUidl && s.leaves():
 		return nil, false, failed(OutcomePerm, mail.WithHint(mail.Errorf(mail.Invalid, "the server has no UIDL"),
 			"without UIDL, leaving mail on the server would fetch all of it each time: set delete: after-seal"))

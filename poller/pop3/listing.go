@@ -48,9 +48,83 @@ func (t *Transaction) Stat(ctx context.Context) (count int, octets int64, err er
 // List returns the messages in ascending order of number. Rows whose number
 // cannot be read are left out, and so are further rows of the same number;
 // numbers need not be contiguous.
-func (t *Transaction) List(ctx context.Context) ([]Row, error) {
+func (t *Transaction) List(ctx context.Context) (rows []Row, err error) {
+	end, err := t.c.begin(ctx, "LIST")
+	if err != nil {
+		return nil, err
+	}
+	defer end(&err)
+	st, err := t.c.ask(t.c.timeouts.Listing, "LIST")
+	if err != nil {
+		return nil, err
+	}
+	return t.list(st)
+}
+
+// Uidl returns the unique-ids in ascending order of number, as List does;
+// ErrUnsupported if the server has none. A server that announces UIDL and
+// refuses it has a passing trouble: that is of class Temp.
+func (t *Transaction) Uidl(ctx context.Context) (rows []UidlRow, err error) {
+	end, err := t.c.begin(ctx, "UIDL")
+	if err != nil {
+		return nil, err
+	}
+	defer end(&err)
+	st, err := t.c.ask(t.c.timeouts.Listing, "UIDL")
+	if err != nil {
+		return nil, err
+	}
+	return t.uidl(st)
+}
+
+// Listings are the answers to LIST and UIDL.
+type Listings struct {
+	Rows    []Row
+	Uidls   []UidlRow
+	UidlErr error // why there are no Uidls, as Uidl returns it
+}
+
+// Listings is List and then Uidl, or both at once where the server takes commands
+// ahead of its answers, which spares the time of one. The error is that of LIST,
+// or of the session.
+func (t *Transaction) Listings(ctx context.Context) (l Listings, err error) {
+	if !t.c.pipelining() {
+		if l.Rows, err = t.List(ctx); err == nil {
+			l.Uidls, l.UidlErr = t.Uidl(ctx)
+		}
+		return l, err
+	}
+	end, err := t.c.begin(ctx, "LIST")
+	if err != nil {
+		return l, err
+	}
+	defer end(&err)
+	if err := t.c.quiet("LIST"); err != nil {
+		return l, err
+	}
+	out := startSender(t.c.wire) // the server may answer before it has read both
+	defer out.stop()
+	out.send([]byte("LIST\r\nUIDL\r\n"))
+	st, err := t.c.status("LIST", t.c.timeouts.Listing)
+	if err == nil {
+		l.Rows, err = t.list(st)
+	}
+	if t.c.dead != nil {
+		return l, err
+	}
+	// Also where LIST is refused, to stay in step.
+	st, failed := t.c.status("UIDL", t.c.timeouts.Listing)
+	if failed != nil {
+		return l, failed
+	}
+	l.Uidls, l.UidlErr = t.uidl(st)
+	return l, err
+}
+
+// list reads the rows behind the status line of LIST.
+func (t *Transaction) list(st status) ([]Row, error) {
 	var rows []Row
-	_, err := t.listing(ctx, "LIST", func(n int, rest []byte) {
+	err := t.rows("LIST", st, func(n int, rest []byte) {
 		size, _, _ := bytes.Cut(rest, []byte(" "))
 		rows = append(rows, Row{n, parseSize(string(size))})
 	})
@@ -60,12 +134,10 @@ func (t *Transaction) List(ctx context.Context) ([]Row, error) {
 	return inOrder(rows, func(r Row) int { return r.Number }), nil
 }
 
-// Uidl returns the unique-ids in ascending order of number, as List does;
-// ErrUnsupported if the server has none. A server that announces UIDL and
-// refuses it has a passing trouble: that is of class Temp.
-func (t *Transaction) Uidl(ctx context.Context) ([]UidlRow, error) {
+// uidl reads the rows behind the status line of UIDL.
+func (t *Transaction) uidl(st status) ([]UidlRow, error) {
 	var rows []UidlRow
-	st, err := t.listing(ctx, "UIDL", func(n int, rest []byte) {
+	err := t.rows("UIDL", st, func(n int, rest []byte) {
 		rows = append(rows, UidlRow{n, opaque(rest)})
 	})
 	if err != nil {
@@ -92,28 +164,19 @@ func inOrder[R any](rows []R, number func(R) int) []R {
 	return slices.CompactFunc(rows, func(a, b R) bool { return number(a) == number(b) })
 }
 
-// listing sends LIST or UIDL and hands out its rows: a number, and what stands
-// behind the spaces that follow it.
-func (t *Transaction) listing(ctx context.Context, op string, row func(n int, rest []byte)) (st status, err error) {
-	c := t.c
-	end, err := c.begin(ctx, op)
-	if err != nil {
-		return status{}, err
-	}
-	defer end(&err)
-	if st, err = c.ask(c.timeouts.Listing, op); err != nil {
-		return st, err
-	}
+// rows hands out the rows behind the status line of LIST or UIDL: a number, and
+// what stands behind the spaces that follow it.
+func (t *Transaction) rows(op string, st status, row func(n int, rest []byte)) error {
 	if !st.ok {
-		return st, c.refusal(op, st, Temp)
+		return t.c.refusal(op, st, Temp)
 	}
 	seen, kept := 0, 0
-	return st, c.lines(op, func(line []byte) error {
+	return t.c.lines(op, func(line []byte) error {
 		if seen++; seen > t.mostRows() {
 			return fmt.Errorf("more than %d rows", t.mostRows())
 		}
 		number, rest, ok := parseRow(line)
-		if ok && kept < c.limits.Rows {
+		if ok && kept < t.c.limits.Rows {
 			kept++
 			row(number, rest)
 		}

@@ -77,6 +77,44 @@ func TestRow33To35UIDL(t *testing.T) {
 	})
 }
 
+// TestListings: what LIST and UIDL answer does not depend on whether they are
+// asked at once, and a refusal of either leaves the session in step.
+func TestListings(t *testing.T) {
+	for name, c := range map[string]struct {
+		hooks       pop3test.Hooks
+		rows, uidls int
+		err         bool
+		unsupported bool // the error of UIDL
+		refused     bool
+	}{
+		"both":              {rows: 2, uidls: 2},
+		"none of UIDL":      {hooks: pop3test.Hooks{NoUIDL: true}, rows: 2, unsupported: true},
+		"UIDL refused":      {hooks: on(map[string]string{"UIDL": "-ERR later\r\n"}), rows: 2, refused: true},
+		"LIST refused":      {hooks: on(map[string]string{"LIST": "-ERR later\r\n"}), err: true},
+		"octets one by one": {hooks: pop3test.Hooks{Segment: 1}, rows: 2, uidls: 2},
+	} {
+		for _, alone := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%v", name, alone), func(t *testing.T) {
+				bubble(t, func(t *testing.T, r *rig) {
+					r.d.NoPipelining = alone
+					r.hooks(c.hooks)
+					tx := r.login()
+					l, err := tx.Listings(t.Context())
+					if len(l.Rows) != c.rows || len(l.Uidls) != c.uidls || (err != nil) != c.err {
+						t.Errorf("%+v, %v", l, err)
+					}
+					if errors.Is(l.UidlErr, pop3.ErrUnsupported) != c.unsupported || (l.UidlErr != nil) != (c.unsupported || c.refused) {
+						t.Errorf("UIDL: %v", l.UidlErr)
+					}
+					if err := tx.Noop(t.Context()); err != nil {
+						t.Errorf("the session did not go on: %v", err)
+					}
+				}, "abc", "def")
+			})
+		}
+	}
+}
+
 func TestRow40ListingCut(t *testing.T) {
 	for _, verb := range []string{"LIST", "UIDL"} {
 		bubble(t, func(t *testing.T, r *rig) {
