@@ -16,10 +16,12 @@ import (
 // as a lease of their common message bus gives it. Its methods may be called by
 // many goroutines at once, and do not block.
 type Fence interface {
-	// Epoch is greater than that of every lease before. It is written into each
-	// segment. It is at least 1.
+	// Epoch is greater than that of every lease before, as long as the bus keeps
+	// count. The ledger makes sure that its own epochs grow in any case.
 	Epoch() uint64
-	// Held returns nil while the lease is held, or why it is not.
+	// Held returns nil while the lease is held, or why it is not. A lease that was
+	// lost may be taken again: as long as nobody else has taken the ledger
+	// meanwhile, it can be appended to again.
 	Held() error
 }
 
@@ -68,37 +70,13 @@ func (l *Ledger) take() error {
 	if err := l.opts.Fence.Held(); err != nil {
 		return fmt.Errorf("%w: %w", errFenced, err)
 	}
-	epoch := l.opts.Fence.Epoch()
-	if last := max(found.Epoch, l.newestEpoch()); last > epoch {
-		return mail.Errorf(mail.InUse, "the ledger was written in epoch %d, and this process has the lease of epoch %d", last, epoch)
-	}
-	l.claim = claim{Epoch: epoch, ID: rand.Text(), Host: l.opts.Host}
+	// A bus that lost its store counts its leases from the start.
+	l.claim = claim{Epoch: max(l.opts.Fence.Epoch(), found.Epoch+1), ID: rand.Text(), Host: l.opts.Host}
 	b, err := json.Marshal(l.claim)
 	if err != nil {
 		return err
 	}
 	return durable.WriteFile(l.fs, ownerName, append(b, '\n'))
-}
-
-// newestEpoch returns the epoch in which the newest segment was begun, 0 if it
-// tells none.
-func (l *Ledger) newestEpoch() uint64 {
-	segs, err := newestFirst(l.fs)
-	if err != nil {
-		return 0 // recovery meets the same error
-	}
-	for _, s := range segs {
-		f, err := l.fs.Open(s.name())
-		if err != nil {
-			continue
-		}
-		_, note := readOpen(f)
-		_ = f.Close() // it was only read
-		if note != nil {
-			return note.Epoch
-		}
-	}
-	return 0
 }
 
 func readClaim(fsys durable.FS) (c claim, err error) {
@@ -115,9 +93,8 @@ func readClaim(fsys durable.FS) (c claim, err error) {
 	return c, nil
 }
 
-// errFenced says that this process is not the owner any more. It is for good:
-// only another Open takes the ledger again.
-var errFenced = mail.WithHint(mail.Errorf(mail.InUse, "another process owns the ledger"),
+// errFenced says that this process is not the owner, or cannot know that it is.
+var errFenced = mail.WithHint(mail.Errorf(mail.InUse, "this process does not own the ledger"),
 	"Nothing is lost: what was not acknowledged is sealed by the owner. Restart this process, so that it waits for its turn.")
 
 // owns returns nil while this process may append, or errFenced.
@@ -127,12 +104,16 @@ func (l *Ledger) owns() error {
 			return fmt.Errorf("%w: %w", errFenced, err)
 		}
 	}
+	return l.Taken()
+}
+
+// Taken returns nil as long as nobody has taken the ledger from this process, and
+// a mail.InUse error once somebody has: that is for good, and only another Open
+// takes it back.
+func (l *Ledger) Taken() error {
 	now, err := readClaim(l.fs)
-	if err != nil {
-		return err
+	if err == nil && now != l.claim {
+		err = fmt.Errorf("%w since epoch %d", errFenced, now.Epoch)
 	}
-	if now != l.claim {
-		return fmt.Errorf("%w since epoch %d", errFenced, now.Epoch)
-	}
-	return nil
+	return err
 }

@@ -156,8 +156,7 @@ func (l *Ledger) Root() (uint64, mail.Digest) {
 // Append writes the batch as one group commit: all entries in order, one
 // fdatasync, and then they are visible. It returns one Sealed for each entry,
 // or an error, and then nothing of the batch is visible and no entry is
-// sealed: mail.NoSpace, mail.InUse if this process is not the owner any more,
-// for good, or mail.Temporary for any other failure to write.
+// sealed: mail.NoSpace, mail.InUse while this process is not the owner, or mail.Temporary for any other failure to write.
 //
 // A cancelled ctx is looked at before the first write only.
 func (l *Ledger) Append(ctx context.Context, batch []*Entry) ([]Sealed, error) {

@@ -55,9 +55,7 @@ func (l *Ledger) openSegment(ctx context.Context) error {
 	if tree != nil {
 		note.Cipher = cipherGCM
 	}
-	if l.opts.Fence != nil {
-		note.Epoch = l.opts.Fence.Epoch()
-	}
+	note.Epoch = l.claim.Epoch
 	if err := seg.addOpen(&l.chain, note, l.opts.Now); err != nil {
 		return err
 	}
