@@ -135,7 +135,7 @@ func (c *Config) secretIn(file, env string) Secret {
 
 // secretEnv returns the environment variables that hold secrets.
 func (c *Config) secretEnv() []string {
-	names := []string{c.Encryption.KeyEnv, c.Encryption.Vault.TokenEnv}
+	names := []string{c.Encryption.KeyEnv, c.Encryption.Vault.TokenEnv, c.Store.S3.AccessKeyEnv, c.Store.S3.SecretKeyEnv}
 	for _, o := range c.OAuth {
 		names = append(names, o.ClientSecretEnv)
 	}

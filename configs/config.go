@@ -14,6 +14,8 @@ type Config struct {
 	// vault.address names where the keys are kept: then all that is written from
 	// then on is encrypted, and without that source the archive cannot be read.
 	Encryption Encryption `koanf:"encryption"`
+	// Where else sealed segments are kept, and for how long nobody can delete them.
+	Store Store `koanf:"store"`
 	// The verification that goes on while mailkeep runs.
 	Verify Verify `koanf:"verify"`
 	// The message bus between workers; embedded unless a URL is given.

@@ -106,11 +106,19 @@ func valueText(f reflect.StructField) string {
 // fieldDocs returns the comments of the fields of config.go by "Type.Field".
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	docs := make(map[string]string)
+	for _, name := range []string{"config.go", "store.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		collectDocs(t, file, docs)
+	}
+	return docs
+}
+
+func collectDocs(t *testing.T, file *ast.File, docs map[string]string) {
+	t.Helper()
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.TypeSpec)
 		if !ok {
@@ -127,7 +135,6 @@ func fieldDocs(t *testing.T) map[string]string {
 		}
 		return false
 	})
-	return docs
 }
 
 // golden compares got with a file, or writes it with -update.

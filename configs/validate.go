@@ -17,6 +17,7 @@ func (l *loading) validate(c *Config) {
 	check.transparency()
 	check.verification()
 	check.encryption()
+	check.store()
 	check.oauth()
 	check.hosts()
 	check.mailboxes()
