@@ -82,7 +82,6 @@ func (s spring) pour(w io.Writer) {
 // A grinder is an archive that hashes, and keeps what it was told last.
 type grinder struct {
 	t    *testing.T
-	mu   sync.Mutex
 	got  mail.Delivery
 	most int // octets of one write
 	peak uint64

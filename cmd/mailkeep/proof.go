@@ -180,10 +180,11 @@ func (p *program) checkMessage(name string, last *tlog.Proved) error {
 
 // proved tells what a proof proves.
 func proved(g *tlog.Proved) string {
-	s := fmt.Sprintf("record %s, a message of %s with the SHA-256 %s, is in the archive's log of %s",
-		g.ID, count(g.Size, "octet"), g.Digest, count(g.Checkpoint.Size, "record"))
+	var s strings.Builder
+	s.WriteString(fmt.Sprintf("record %s, a message of %s with the SHA-256 %s, is in the archive's log of %s",
+		g.ID, count(g.Size, "octet"), g.Digest, count(g.Checkpoint.Size, "record")))
 	for _, t := range g.Stamped {
-		s += "; stamped " + t.Format(time.RFC3339) + ", by an authority that verify.py --tsa-ca or openssl checks"
+		s.WriteString("; stamped " + t.Format(time.RFC3339) + ", by an authority that verify.py --tsa-ca or openssl checks")
 	}
-	return s
+	return s.String()
 }

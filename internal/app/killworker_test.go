@@ -48,7 +48,7 @@ func work(file string) error {
 		return err
 	}
 	var roles []Role
-	for _, r := range strings.Fields(os.Getenv(envRoles)) {
+	for r := range strings.FieldsSeq(os.Getenv(envRoles)) {
 		roles = append(roles, Role(r))
 	}
 	if len(roles) > 0 && !slices.Contains(roles, RolePoller) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/mailkeep/mailkeep/internal/durable"
@@ -111,10 +112,8 @@ func (c *checker) files(ctx context.Context, m *Manifest) error {
 // name adds a file to a finding.
 func (c *checker) name(i int, path string) {
 	f := &c.report.Findings[i]
-	for _, have := range f.Files {
-		if have == path {
-			return
-		}
+	if slices.Contains(f.Files, path) {
+		return
 	}
 	f.Files = append(f.Files, path)
 }

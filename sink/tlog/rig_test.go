@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path"
 	"testing"
 	"time"
@@ -230,9 +231,7 @@ func tree(t testing.TB, fsys durable.FS, dir string) map[string]string {
 	for _, e := range entries {
 		name := path.Join(dir, e.Name())
 		if e.IsDir() {
-			for k, v := range tree(t, fsys, name) {
-				out[k] = v
-			}
+			maps.Copy(out, tree(t, fsys, name))
 			continue
 		}
 		b, err := durable.ReadFile(fsys, name)
