@@ -32,6 +32,7 @@ import (
 	"github.com/mailkeep/mailkeep/poller"
 	"github.com/mailkeep/mailkeep/poller/oauth"
 	"github.com/mailkeep/mailkeep/sink/patrol"
+	"github.com/mailkeep/mailkeep/sink/store"
 	"github.com/mailkeep/mailkeep/sink/tlog"
 )
 
@@ -58,6 +59,8 @@ type App struct {
 	tokens     map[string]*oauth.Source // by mailbox; those with a password left out
 	// opened is set when all of the above is; the doors answer before.
 	opened atomic.Bool
+	// storeFinding is what the store was found to keep; nil: it was not tried.
+	storeFinding atomic.Pointer[store.Finding]
 	// patrols are those of the partitions, in order; role archive, in run. Nil: it
 	// is switched off.
 	patrols atomic.Pointer[[]*patrol.Patrol]
@@ -146,6 +149,9 @@ func (a *App) open(ctx context.Context) error {
 		if err := a.openAnchors(ctx); err != nil {
 			return err
 		}
+		if err := a.startStores(ctx); err != nil {
+			return err
+		}
 	}
 	if err := a.openDoors(ctx); err != nil {
 		return err
@@ -166,7 +172,7 @@ func (a *App) openDirectory(ctx context.Context) (err error) {
 	}
 	if err == nil {
 		a.life.onStop("directory", func(context.Context) error { return a.dir.Close() })
-		err = a.dir.openKeys(ctx, a.cfg, a.has(RoleArchive))
+		err = errors.Join(a.dir.openKeys(ctx, a.cfg, a.has(RoleArchive)), a.dir.openStore(a.cfg))
 	}
 	if err == nil && a.has(RoleArchive) {
 		err = a.openSigningKey(ctx)

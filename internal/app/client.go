@@ -54,6 +54,9 @@ func (c *Client) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := c.dir.openStore(c.cfg); err != nil {
+		return err
+	}
 	for _, p := range c.dir.partitions() {
 		files, err := c.dir.ledger(p)
 		if err != nil {

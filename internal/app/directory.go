@@ -13,6 +13,7 @@ import (
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/keys"
+	"github.com/mailkeep/mailkeep/sink/store"
 )
 
 // The layout of an archive's directory:
@@ -82,6 +83,8 @@ type directory struct {
 	Identity Identity
 	root     *durable.Dir
 	library  library
+	store    store.Store  // of segments; nil: none
+	storeDir *durable.Dir // that store is in; nil: it is in none
 }
 
 // createDirectory opens the archive at path, and makes it, with the number of
@@ -211,8 +214,18 @@ func (d *directory) writeIdentity() error {
 	return nil
 }
 
-// ledger returns the file system of a partition's ledger.
+// ledger returns the file system of a partition's ledger, with the segments that are
+// in the store alone.
 func (d *directory) ledger(p uint16) (durable.FS, error) {
+	files, err := d.ledgerFiles(p)
+	if err != nil {
+		return nil, err
+	}
+	return store.NewTree(files, d.store), nil
+}
+
+// ledgerFiles returns the directory of a partition's ledger.
+func (d *directory) ledgerFiles(p uint16) (durable.FS, error) {
 	return d.root.Sub(fmt.Sprintf("%s/%04d", ledgerDir, p))
 }
 
@@ -240,4 +253,6 @@ func (d *directory) partitions() []uint16 {
 	return all
 }
 
-func (d *directory) Close() error { return errors.Join(d.library.close(), d.root.Close()) }
+func (d *directory) Close() error {
+	return errors.Join(d.library.close(), d.closeStore(), d.root.Close())
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/mailkeep/mailkeep/sink"
 	"github.com/mailkeep/mailkeep/sink/catalog"
 	"github.com/mailkeep/mailkeep/sink/ledger"
+	"github.com/mailkeep/mailkeep/sink/store"
 	"github.com/mailkeep/mailkeep/sink/tlog"
 )
 
@@ -38,6 +39,7 @@ type partition struct {
 	index   *indexer.Index   // role index
 	log     *tlog.Log        // role archive
 	view    *tlog.View       // role archive: of log
+	spool   *store.Spool     // role archive: of its segments; nil without a store
 	closed  bool             // the ledger was closed in order
 }
 

@@ -24,7 +24,7 @@ func Reindex(ctx context.Context, c *configs.Config, console Console) error {
 	if err != nil {
 		return err
 	}
-	if err := dir.openKeys(ctx, c, false); err != nil {
+	if err := errors.Join(dir.openKeys(ctx, c, false), dir.openStore(c)); err != nil {
 		return errors.Join(err, dir.Close())
 	}
 	r, err := newRebuild(c, dir, console)

@@ -64,7 +64,7 @@ func Repair(ctx context.Context, c *configs.Config, o RepairOptions, console Con
 		return report, err
 	}
 	defer func() { err = joinClose(err, copied) }()
-	if err := dir.openKeys(ctx, c, false); err != nil {
+	if err := errors.Join(dir.openKeys(ctx, c, false), dir.openStore(c)); err != nil {
 		return report, err // without them no event can be sealed
 	}
 	b, err := newRebuild(c, dir, console)

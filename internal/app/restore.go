@@ -195,7 +195,7 @@ func (r *restoration) revive(ctx context.Context) error {
 		return err
 	}
 	if err = dir.makeLedgers(); err == nil {
-		err = dir.openKeys(ctx, r.cfg, false)
+		err = errors.Join(dir.openKeys(ctx, r.cfg, false), dir.openStore(r.cfg))
 	}
 	if err == nil {
 		err = r.partitions(ctx, dir)

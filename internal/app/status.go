@@ -54,6 +54,7 @@ func (a *App) status(ctx context.Context) (StatusReport, error) {
 		}
 	}
 	r.judge(a.boxes)
+	r.Store = a.storeStatus()
 	depth, err := a.bus.Depth(ctx)
 	if err == nil {
 		r.Queue = &QueueStatus{Messages: depth.Messages, Octets: depth.Bytes}
@@ -62,7 +63,9 @@ func (a *App) status(ctx context.Context) (StatusReport, error) {
 		r.Partitions[i].Log = a.logStatus(a.partitions[i])
 		verified, damage := a.patrolStatus(i)
 		r.Partitions[i].Verified = verified
-		if err := errors.Join(a.bus.Healthy(), a.partitions[i].sink.Healthy(), damage); err != nil {
+		stored, unstored := a.partitions[i].spoolStatus()
+		r.Partitions[i].Stored = stored
+		if err := errors.Join(a.bus.Healthy(), a.partitions[i].sink.Healthy(), damage, unstored); err != nil {
 			r.Partitions[i].Problem = err.Error()
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/sink/store"
 )
 
 // A Role is a part of the work that a process takes on.
@@ -98,6 +99,8 @@ type StatusReport struct {
 	// Queue is nil when the queue was not asked, as when the archive is read
 	// offline.
 	Queue *QueueStatus `json:"queue,omitempty"`
+	// Store is nil without one, or when the archive is read offline.
+	Store *StoreStatus `json:"store,omitempty"`
 }
 
 // A MailboxStatus is what the archive knows of a mailbox; the last session is
@@ -164,7 +167,9 @@ type PartitionStatus struct {
 	Log *LogStatus `json:"log,omitempty"`
 	// Verified is how far the running process has verified the ledger.
 	Verified *PatrolStatus `json:"verified,omitempty"`
-	Problem  string        `json:"problem,omitempty"`
+	// Stored is how far sealed segments are in the store.
+	Stored  *store.SpoolStatus `json:"stored,omitempty"`
+	Problem string             `json:"problem,omitempty"`
 }
 
 // A QueueStatus is what waits between pollers and archive.
