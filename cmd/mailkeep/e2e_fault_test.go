@@ -20,7 +20,7 @@ import (
 // for each thread, so that "the second fdatasync fails" may happen once for
 // several threads: more faults than are named, never fewer.
 type fault struct {
-	on   []string // names below the archive; none: every file
+	on   []string // names below the archive, or absolute ones; none: every file
 	call string   // of the system call
 	does string   // error=EIO, signal=KILL
 	when string   // 1, 2, 3+; which call of a thread
@@ -56,7 +56,10 @@ func (f fault) strace(t testing.TB, s *site, cmd *exec.Cmd, trace string) *exec.
 		args = append(args, "--seccomp-bpf") // faster, but strace then loses the signals that it is to send
 	}
 	for _, name := range f.on {
-		args = append(args, "-P", filepath.Join(s.archive(), name))
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(s.archive(), name)
+		}
+		args = append(args, "-P", name)
 	}
 	self := filepath.Join(s.dir, "mailkeep") // the name that it goes by
 	if err := os.Symlink(cmd.Path, self); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -71,8 +74,14 @@ func (f fault) strace(t testing.TB, s *site, cmd *exec.Cmd, trace string) *exec.
 // failure.
 func (s *site) suffer(f fault) (status int, log string, struck int) {
 	s.t.Helper()
+	return s.hit(f, "drain", "--once")
+}
+
+// hit runs a command with the fault, and returns as suffer does.
+func (s *site) hit(f fault, args ...string) (status int, log string, struck int) {
+	s.t.Helper()
 	trace := filepath.Join(s.dir, "trace")
-	cmd := f.strace(s.t, s, s.command("drain", "--once"), trace)
+	cmd := f.strace(s.t, s, s.command(args...), trace)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
