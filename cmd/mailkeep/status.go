@@ -56,6 +56,9 @@ func renderStatus(out io.Writer, r app.StatusReport) error {
 	if err := renderPartitions(w, r.Time, r.Partitions); err != nil {
 		return err
 	}
+	if r.Store != nil {
+		renderStore(w, r.Time, r.Store)
+	}
 	if q := r.Queue; q != nil {
 		fmt.Fprintf(w, "\nqueue: %s, %s\n", count(q.Messages, "message"), octets(int64(q.Octets)))
 	}
@@ -167,11 +170,24 @@ func renderPartitions(w io.Writer, now time.Time, partitions []app.PartitionStat
 		if s.Log != nil {
 			renderLog(w, now, s.Partition, s.Log)
 		}
+		if t := s.Stored; t != nil {
+			printLine(w, fmt.Sprintf("partition %d: %s in the store, %d of them there alone; %d waiting with %s; last upload %s", s.Partition,
+				count(uint64(t.Stored), "segment"), t.Away, t.Waiting, octets(t.Octets), ago(now, t.Last)))
+		}
 		if s.Problem != "" {
 			printLine(w, fmt.Sprintf("partition %d: %s", s.Partition, s.Problem))
 		}
 	}
 	return nil
+}
+
+// renderStore prints where segments are stored, and whether they are safe there.
+func renderStore(w io.Writer, now time.Time, s *app.StoreStatus) {
+	if s.WORM {
+		printLine(w, fmt.Sprintf("store: %s, write-once as probed %s", s.Place, ago(now, s.Probed)))
+		return
+	}
+	printLine(w, fmt.Sprintf("store: %s, NOT write-once: %s", s.Place, s.Problem))
 }
 
 // renderLog prints what is signed of a ledger, and who vouches for that.
