@@ -18,7 +18,7 @@ func (a *App) openDoors(ctx context.Context) error {
 		if !a.has(r) {
 			continue
 		}
-		l, err := web.ListenSocket(ctx, web.SocketPath(a.dir.Path, string(r)))
+		l, err := a.listen(ctx, r)
 		if err != nil {
 			return err
 		}

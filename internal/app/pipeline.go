@@ -77,14 +77,21 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.catalog, err = catalog.Open(a.dir.catalog(p.number), catalog.Options{Partition: p.number, Identity: a.dir.Identity.Archive, Logger: a.log}); err != nil {
+	lease, err := a.own(ctx, p)
+	if err != nil {
+		return err
+	}
+	if p.catalog, err = a.openCatalog(ctx, p.number, lease != nil); err != nil {
 		return err
 	}
 	a.life.onStop("catalog", func(context.Context) error { return p.catalog.Close() })
-	if err := a.openLog(p); err != nil {
+	if err := a.openLog(p, lease != nil); err != nil {
 		return err
 	}
 	o := a.ledgerOptions(p.number)
+	if lease != nil {
+		o.Fence = lease
+	}
 	o.Known = p.catalog.Cursor() // what a view has seen was durable: recovery must not cut it
 	if p.ledger, err = ledger.Open(files, o); err != nil {
 		return err
@@ -94,6 +101,9 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 		p.closed = err == nil
 		return err
 	})
+	if lease != nil {
+		a.life.work(ctx, "lease", func(ctx context.Context) error { return lease.keep(ctx, p.ledger.Taken) })
+	}
 	p.source = p.ledger
 	if err := a.followLog(ctx, p); err != nil {
 		return err

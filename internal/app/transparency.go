@@ -90,7 +90,7 @@ func placeVerifier(root durable.FS) error {
 
 // openLog opens the transparency log of a partition, before its ledger, so that
 // its end comes after the ledger's: the last checkpoint covers the seal.
-func (a *App) openLog(p *partition) error {
+func (a *App) openLog(p *partition, leased bool) error {
 	trust, err := tlog.LoadTrust(a.dir.root, a.dir.Identity.Archive, p.number)
 	if err != nil {
 		return err
@@ -99,9 +99,17 @@ func (a *App) openLog(p *partition) error {
 	if err != nil {
 		return err
 	}
-	p.log, err = tlog.Open(tlog.Options{
+	o := tlog.Options{
 		FS: files, Key: a.signing, Trust: trust, Interval: time.Duration(a.cfg.Transparency.CheckpointInterval), Logger: a.log,
-	})
+	}
+	p.log, err = tlog.Open(o)
+	if mail.KindOf(err) == mail.InUse && leased {
+		// A process without the lease holds it, and has what this one has read of
+		// the ledger, or less.
+		if err = files.Rename("lock", "lock.fenced"); err == nil {
+			p.log, err = tlog.Open(o)
+		}
+	}
 	if err != nil {
 		return err
 	}
