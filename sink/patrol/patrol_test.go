@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -48,8 +49,8 @@ type watch struct {
 	ledger  *durabletest.FS
 	state   *durabletest.FS
 	events  []mail.Verify
-	fail    error // of Record
-	last    int   // what Changed said
+	fail    atomic.Pointer[error] // of Record
+	last    int                   // what Changed said
 	p       *patrol.Patrol
 	stop    func()
 	options func(*patrol.Options)
@@ -61,10 +62,11 @@ func (w *watch) start() {
 		Ledger: w.ledger, Archive: archive, State: w.state, StateName: "state.json", Every: 10 * 24 * time.Hour, Rate: 1 << 20,
 		Size: func() uint64 { return 1 << 20 }, Changed: func(n int) { w.last = n },
 		Record: func(_ context.Context, v mail.Verify) error {
-			if w.fail == nil {
-				w.events = append(w.events, v)
+			if err := w.fail.Load(); err != nil {
+				return *err
 			}
-			return w.fail
+			w.events = append(w.events, v)
+			return nil
 		},
 	}
 	if w.options != nil {
@@ -209,9 +211,9 @@ func TestResume(t *testing.T) {
 		if b := w.levels("bodies"); len(b) != 1 || b[0].Segments != len(segs) || len(w.levels("chain")) != 1 {
 			t.Errorf("the round did not go on: %+v", w.events)
 		}
-		w.fail = mail.Errorf(mail.Temporary, "not now")
+		w.fail.Store(new(mail.Errorf(mail.Temporary, "not now")))
 		pass(day)
-		w.fail = nil
+		w.fail.Store(nil)
 		pass(3 * time.Hour)
 		if n := len(w.levels("chain")); n != 2 {
 			t.Errorf("%d verifications of the chain after a failure to record", n)
