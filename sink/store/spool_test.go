@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"sync/atomic"
 	"testing"
@@ -247,4 +248,57 @@ func TestSpoolRun(t *testing.T) {
 			t.Errorf("Run ended with %v", err)
 		}
 	})
+}
+
+// A rotten store takes everything, tells what it was told, and has other bytes.
+type rotten struct{ store.Store }
+
+func (r rotten) GetRange(_ context.Context, _ store.Ref, _, n int64) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(make([]byte, n))), nil
+}
+
+// TestSpoolReadsBack: what does not read back well is not stored, and stays here.
+func TestSpoolReadsBack(t *testing.T) {
+	fsys := durabletest.New()
+	putSegments(t, fsys, [][]byte{[]byte("first"), []byte("second")})
+	j := &journal{}
+	o := options(fsys, rotten{newDir(t, durabletest.New())}, j)
+	now := time.Now()
+	o.Now = func() time.Time { return now }
+	for range 3 {
+		err := store.NewSpool(o).Pass(t.Context())
+		wantKind(t, "pass", err, mail.Temporary)
+		now = now.Add(2 * time.Hour)
+	}
+	if len(j.events) != 0 || !here(fsys, segmentName(0)) || here(fsys, segmentName(0)+store.NoteSuffix) {
+		t.Errorf("it counts as stored: %+v", j.events)
+	}
+}
+
+// A forgetful store takes a retention and does not keep it.
+type forgetful struct{ store.Store }
+
+func (f forgetful) PutIfAbsent(ctx context.Context, name string, c store.Content, _ store.Retention) (store.Object, error) {
+	return f.Store.PutIfAbsent(ctx, name, c, store.Retention{})
+}
+
+func (f forgetful) ExtendRetention(ctx context.Context, ref store.Ref, _ store.Retention) (store.Object, error) {
+	return f.Stat(ctx, ref)
+}
+
+// TestSpoolNeedsRetention: what the store does not say to be retained is not removed.
+func TestSpoolNeedsRetention(t *testing.T) {
+	fsys := durabletest.New()
+	putSegments(t, fsys, [][]byte{[]byte("first"), []byte("second")})
+	o := options(fsys, forgetful{newDir(t, durabletest.New())}, &journal{})
+	now := time.Now()
+	o.Now = func() time.Time { return now }
+	spool := store.NewSpool(o)
+	for range 3 {
+		_ = spool.Pass(t.Context()) // what counts is what became of the file
+		now = now.Add(2 * time.Hour)
+	}
+	if !here(fsys, segmentName(0)) || spool.Healthy() == nil {
+		t.Errorf("a segment without retention was removed: %v", spool.Healthy())
+	}
 }
