@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -126,9 +127,7 @@ func (p *proxy) after(w http.ResponseWriter, r *http.Request) {
 			body[len(body)/2] ^= 1
 		}
 	}
-	for k, v := range rec.Header() {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), rec.Header())
 	w.WriteHeader(rec.Code)
 	if p.fault == short {
 		w.Write(body[:len(body)/2])           //nolint:errcheck // it is cut anyway
