@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,9 +43,12 @@ func kekFile(t testing.TB) keys.Wrapper {
 	return f
 }
 
+// shipped is one dictionary for all tests: each keeps encoders of its own.
+var shipped = sync.OnceValues(func() (*ledger.Dictionary, error) { return ledger.NewDictionary(dictionary.Mail()) })
+
 func mailDictionary(t testing.TB) *ledger.Dictionary {
 	t.Helper()
-	d, err := ledger.NewDictionary(dictionary.Mail())
+	d, err := shipped()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,7 @@ func TestX3CrashEncrypted(t *testing.T) {
 	}
 	for k := 0; k < len(whole.Ops()); k++ {
 		for _, persist := range []bool{false, true} {
-			for _, keep := range []float64{0, 0.4, 1} {
+			for _, keep := range []float64{0, 0.6} {
 				fsys, sealed := durabletest.New(), acked{}
 				fsys.StopAt(k, persist)
 				if err := lockedWork(t, fsys, w, sealed, nil); !errors.Is(err, durabletest.ErrStopped) {
@@ -207,7 +207,7 @@ func TestCutsEncrypted(t *testing.T) {
 		ends[mail.ID{Seq: uint64(len(ends))}] = off
 	}
 	rng := rand.New(rand.NewPCG(5, 6))
-	for range rounds(150, 3000) {
+	for range rounds(80, 3000) {
 		size := rng.IntN(len(whole))
 		cut := fsys.Crash(0, 0)
 		if err := cut.Truncate(name, int64(size)); err != nil {
@@ -242,7 +242,7 @@ func TestFlipsEncrypted(t *testing.T) {
 	}
 	names := segments(t, fsys)
 	rng := rand.New(rand.NewPCG(7, 8))
-	for range rounds(500, 10_000) {
+	for range rounds(120, 10_000) {
 		bad := fsys.Crash(0, 1)
 		name := names[rng.IntN(len(names))]
 		off, bit := rng.Int64N(int64(len(slurp(t, bad, name)))), uint(rng.IntN(8))

@@ -1,0 +1,215 @@
+package ledger_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/mailkeep/mailkeep/internal/durable"
+	"github.com/mailkeep/mailkeep/internal/lab"
+	"github.com/mailkeep/mailkeep/sink/keys"
+	"github.com/mailkeep/mailkeep/sink/ledger"
+	"github.com/mailkeep/mailkeep/sink/ledger/dictionary"
+)
+
+// mix returns the first n messages of the reference mix below 1 MB, as servers
+// send them.
+func mix(n int) (raws [][]byte, octets int) {
+	m := lab.NewMix(1)
+	for i := 0; len(raws) < n; i++ {
+		if b := bytes.ReplaceAll(m.Message(1, i), []byte("\n"), []byte("\r\n")); len(b) < 1<<20 {
+			raws, octets = append(raws, b), octets+len(b)
+		}
+	}
+	return raws, octets
+}
+
+// BenchmarkStored compares what a ledger takes on disk, headers and metadata
+// included, with a Maildir (whole blocks of 4 KB) and with gzip -6 of each message.
+func BenchmarkStored(b *testing.B) {
+	raws, received := mix(500)
+	for b.Loop() {
+		var maildir, zipped int
+		for _, raw := range raws {
+			maildir += (len(raw) + 4095) / 4096 * 4096
+			var out bytes.Buffer
+			w, _ := gzip.NewWriterLevel(&out, 6)
+			w.Write(raw) //nolint:errcheck // into memory
+			closeOK(b, w)
+			zipped += out.Len()
+		}
+		share := func(n int) float64 { return float64(n) / float64(received) }
+		b.ReportMetric(share(maildir), "maildir/received")
+		b.ReportMetric(share(zipped), "gzip/received")
+		b.ReportMetric(share(storedBy(b, raws, nil, false)), "plain/received")
+		b.ReportMetric(share(storedBy(b, raws, mailDictionary(b), false)), "dictionary/received")
+		b.ReportMetric(share(storedBy(b, raws, mailDictionary(b), true)), "encrypted/received")
+	}
+}
+
+// storedBy returns how many octets a ledger of the messages has.
+func storedBy(b *testing.B, raws [][]byte, d *ledger.Dictionary, encrypt bool) int {
+	dir := b.TempDir()
+	l := openDisk(b, dir, d, encrypt)
+	for batch := range slices.Chunk(raws, 50) {
+		var entries []*ledger.Entry
+		for _, raw := range batch {
+			e, err := l.Maker().Message(delivery("sales", raw), raw)
+			if err != nil {
+				b.Fatal(err)
+			}
+			entries = append(entries, e)
+		}
+		appendOK(b, l, entries...)
+	}
+	_, octets, err := l.Usage()
+	if err != nil {
+		b.Fatal(err)
+	}
+	closeOK(b, l)
+	return int(octets)
+}
+
+func openDisk(b *testing.B, dir string, d *ledger.Dictionary, encrypt bool) *ledger.Ledger {
+	fsys, err := durable.OpenDir(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	opts := options(b)
+	opts.SegmentSize, opts.Now, opts.Dictionary = 0, time.Now, d
+	if encrypt {
+		opts.Keys = &keys.Dir{FS: fsys, Archive: archive, Wrapper: master(b, testKey)}
+	}
+	return open(b, fsys, opts)
+}
+
+// BenchmarkAgainstLimit prepares and appends encrypted messages of 20 KB with 256
+// in flight, and does the same work without a ledger: one zstd against the
+// dictionary, SHA-256 of what goes in and of what comes out, one AES-GCM. The
+// ratio is ledger/limit; both use all processors.
+func BenchmarkAgainstLimit(b *testing.B) {
+	const inFlight = 256
+	raws := make([][]byte, inFlight)
+	for i := range raws {
+		raws[i] = text(uint64(i), 20<<10)
+	}
+	l := openDisk(b, b.TempDir(), mailDictionary(b), true)
+	defer closeOK(b, l)
+	var limit, ours time.Duration
+	var waits []time.Duration
+	prepared := make([]*ledger.Entry, inFlight)
+	n := 0
+	for b.Loop() {
+		limit += bareWork(b, raws)
+		start := time.Now()
+		each(raws, func(i int) {
+			e, err := l.Maker().Message(delivery("sales", raws[i]), raws[i])
+			if err != nil {
+				b.Error(err)
+			}
+			prepared[i] = e
+		})
+		for batch := range slices.Chunk(prepared, 64) {
+			at := time.Now()
+			appendOK(b, l, batch...)
+			waits = append(waits, time.Since(at))
+		}
+		ours += time.Since(start)
+		n += inFlight
+	}
+	slices.Sort(waits)
+	b.ReportMetric(float64(n)/ours.Seconds(), "msg/s")
+	b.ReportMetric(float64(n)/limit.Seconds(), "limit-msg/s")
+	b.ReportMetric(limit.Seconds()/ours.Seconds(), "ratio")
+	b.ReportMetric(float64(waits[len(waits)*99/100])/1e6, "append-p99-ms")
+}
+
+// each runs f for each index, on all processors.
+func each(all [][]byte, f func(i int)) {
+	var group sync.WaitGroup
+	for half := range 2 {
+		group.Go(func() {
+			for i := half; i < len(all); i += 2 {
+				f(i)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func bareWork(b *testing.B, raws [][]byte) time.Duration {
+	type tools struct {
+		enc *zstd.Encoder
+		key keys.RecordKey
+	}
+	pool := sync.Pool{New: func() any {
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true),
+			zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true), zstd.WithEncoderDict(dictionary.Mail()))
+		if err != nil {
+			b.Error(err)
+		}
+		return &tools{enc: e}
+	}}
+	pool.Put(pool.Get())
+	start := time.Now()
+	each(raws, func(i int) {
+		t := pool.Get().(*tools)
+		defer pool.Put(t)
+		sha256.Sum256(raws[i])
+		body := t.enc.EncodeAll(raws[i], nil)
+		aead, err := t.key.AEAD()
+		if err != nil {
+			b.Error(err)
+		}
+		var nonce [12]byte
+		rand.Read(nonce[:]) //nolint:errcheck // it never fails
+		sha256.Sum256(aead.Seal(nil, nonce[:], body, nil))
+	})
+	return time.Since(start)
+}
+
+// BenchmarkAgainstFiles compares group commits of 64 with one file per message,
+// each written, synced, renamed and its directory synced.
+func BenchmarkAgainstFiles(b *testing.B) {
+	var batch []*ledger.Entry
+	dir := b.TempDir()
+	l := openDisk(b, dir, mailDictionary(b), true)
+	defer closeOK(b, l)
+	raw := text(1, 20<<10)
+	for range 64 {
+		e, err := l.Maker().Message(delivery("sales", raw), raw)
+		if err != nil {
+			b.Fatal(err)
+		}
+		batch = append(batch, e)
+	}
+	files, err := durable.OpenDir(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	var ours, theirs time.Duration
+	n := 0
+	for b.Loop() {
+		start := time.Now()
+		appendOK(b, l, batch...)
+		ours += time.Since(start)
+		start = time.Now()
+		for i := range 8 {
+			if err := durable.WriteFile(files, fmt.Sprintf("%d-%d", n, i), raw); err != nil {
+				b.Fatal(err)
+			}
+		}
+		theirs += time.Since(start) * 8 // as many as the batch has
+		n++
+	}
+	b.ReportMetric(theirs.Seconds()/ours.Seconds(), "times-faster")
+	b.ReportMetric(float64(64*n)/ours.Seconds(), "msg/s")
+}
