@@ -41,7 +41,8 @@ func measure(t testing.TB, cmd *exec.Cmd, tick func()) measurement {
 
 // tryMeasure runs a process. Its memory is read from /proc while it runs: what
 // wait4 tells includes the memory of the parent, which exec replaced. Unless it
-// is nil, tick is called every few milliseconds.
+// is nil, tick is called every 20 ms: a process that is looked at more often runs
+// slower.
 func tryMeasure(t testing.TB, cmd *exec.Cmd, tick func()) (m measurement, err error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -52,7 +53,7 @@ func tryMeasure(t testing.TB, cmd *exec.Cmd, tick func()) (m measurement, err er
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	ticks := time.NewTicker(5 * time.Millisecond)
+	ticks := time.NewTicker(20 * time.Millisecond)
 	defer ticks.Stop()
 	for {
 		select {
