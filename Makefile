@@ -72,7 +72,7 @@ PARTS ?= ./parser/... ./poller/... ./sink/... ./indexer ./internal/bus
 bench: contenders
 	$(GO) test -p 1 -run '^$$' -bench . -benchmem -benchtime 0.3s -count $(COUNT) -timeout 30m $(PARTS)
 	$(GO) test -run '^$$' -bench 'Idle|Parallel' -benchtime 1x -timeout 20m ./cmd/mailkeep
-	$(GO) test -run '^$$' -bench Line -benchtime $(ROUNDS)x -timeout 60m ./cmd/mailkeep
+	$(GO) test -run '^$$' -bench 'Line|Fleet' -benchtime $(ROUNDS)x -timeout 60m ./cmd/mailkeep
 
 # What becomes of mail when servers misbehave: the table of docs/benchmarks.md
 # with other clients beside ours. It takes two minutes.
