@@ -1,9 +1,11 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -85,15 +87,24 @@ func PlaceFile(fsys FS, name string, data []byte) error {
 
 // ReadFile returns the content of a file.
 func ReadFile(fsys FS, name string) ([]byte, error) {
+	return ReadBounded(fsys, name, math.MaxInt64-1)
+}
+
+// ReadBounded returns the content of a file of at most limit octets, and
+// mail.Corrupt if it has more.
+func ReadBounded(fsys FS, name string, limit int64) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	b, err := io.ReadAll(f)
-	if cerr := f.Close(); err == nil {
-		err = cerr
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
 	}
-	return b, err
+	if int64(len(b)) > limit {
+		return nil, mail.Errorf(mail.Corrupt, "%s has more than %d octets", name, limit)
+	}
+	return b, nil
 }
 
 func writeNew(fsys FS, name string, data []byte) error {

@@ -71,22 +71,6 @@ func (c *copier) digest(ctx context.Context, fsys durable.FS, name string, n int
 	return d, size, errors.Join(err, f.Close())
 }
 
-// readBounded reads a whole file of at most limit octets.
-func readBounded(fsys durable.FS, name string, limit int64) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	if int64(len(b)) > limit {
-		return nil, mail.Errorf(mail.Corrupt, "%s has more than %d octets", name, limit)
-	}
-	return b, nil
-}
-
 // classify gives an error of the file system the kind that its reader needs.
 func classify(err error) error {
 	switch {

@@ -124,7 +124,7 @@ func parseName(name string) (n named, ok bool) {
 
 // readManifest reads a manifest and compares it with its name.
 func readManifest(fsys durable.FS, n named) (*Manifest, error) {
-	b, err := readBounded(fsys, n.path(), maxManifest)
+	b, err := durable.ReadBounded(fsys, n.path(), maxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ func writeManifest(fsys durable.FS, m *Manifest) (named, error) {
 // readIdentity returns the UUID of the archive that the backup is of; it is
 // fs.ErrNotExist if the directory holds no backup.
 func readIdentity(fsys durable.FS) (string, error) {
-	b, err := readBounded(fsys, identityName, 1<<16)
+	b, err := durable.ReadBounded(fsys, identityName, 1<<16)
 	if err != nil {
 		return "", err
 	}

@@ -63,7 +63,7 @@ func (r *restorer) restore(ctx context.Context, m *Manifest, id File, o RestoreO
 			return err
 		}
 	}
-	b, err := readBounded(r.from, id.object(), 1<<20)
+	b, err := durable.ReadBounded(r.from, id.object(), 1<<20)
 	if err != nil {
 		return fmt.Errorf("%s: %w", id.Path, err)
 	}

@@ -206,7 +206,7 @@ func (d *Dir) names(suffix string) ([]string, error) {
 }
 
 func (d *Dir) readFile(name string) ([]byte, error) {
-	b, err := readBounded(d.FS, name, maxFile)
+	b, err := durable.ReadBounded(d.FS, name, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, mail.WithHint(mail.Errorf(mail.NotFound, "%w", err),
 			"Without its key file a segment cannot be read: restore the file from a backup, or from escrow.")
@@ -229,22 +229,6 @@ func acquire(ctx context.Context, fsys durable.FS, name string) (io.Closer, erro
 		case <-time.After(lockPause):
 		}
 	}
-}
-
-// readBounded reads a whole file of at most limit octets.
-func readBounded(fsys durable.FS, name string, limit int64) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	if int64(len(b)) > limit {
-		return nil, mail.Errorf(mail.Corrupt, "%s has more than %d octets", name, limit)
-	}
-	return b, nil
 }
 
 // classify gives an error of the file system the kind that its reader needs.

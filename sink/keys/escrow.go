@@ -186,7 +186,7 @@ func (d *Dir) RestoreEscrow(ctx context.Context, first uint64, ids *Identities) 
 }
 
 func (d *Dir) restoreLocked(ctx context.Context, first uint64, ids *Identities) error {
-	b, err := readBounded(d.FS, EscrowName(first), maxEscrow)
+	b, err := durable.ReadBounded(d.FS, EscrowName(first), maxEscrow)
 	if err != nil {
 		return classify(err)
 	}

@@ -204,7 +204,7 @@ func (f *KEKFile) read() (*kekList, error) {
 	if err := f.checkMode(info); err != nil {
 		return nil, err
 	}
-	text, err := readBounded(f.fs, f.name, maxKEKFile)
+	text, err := durable.ReadBounded(f.fs, f.name, maxKEKFile)
 	if err != nil {
 		return nil, f.failed("read", classify(err))
 	}
