@@ -8,8 +8,8 @@ import (
 func TestMachineClock(t *testing.T) {
 	read := machineClock()
 	if read == nil {
-		if _, err := os.Stat("/proc/uptime"); err == nil {
-			t.Fatal("no clock although the kernel has one")
+		if _, err := os.Stat("/proc/uptime"); err == nil || os.Getenv("CI") != "" {
+			t.Fatalf("no clock of the machine: %v", err)
 		}
 		t.Skip("this kernel has no /proc/uptime")
 	}
