@@ -51,6 +51,9 @@ func (p *plant) runUntil(t *testing.T, enough func(store.SpoolStatus) bool) Stat
 	if err != nil {
 		t.Error(err)
 	}
+	if err := a.catchUp(t.Context()); err != nil { // what the spool tells is in the ledger too
+		t.Error(err)
+	}
 	if err := a.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
