@@ -69,7 +69,8 @@ func TestStore(t *testing.T) {
 	if r.Store == nil || !r.Store.WORM || r.Store.Problem != "" || !strings.HasPrefix(r.Store.Place, "s3://mail/") || r.Partitions[0].Stored == nil {
 		t.Errorf("the store is told as %+v", r.Store)
 	}
-	p.runUntil(t, func(s store.SpoolStatus) bool { return s.Away >= 1 })
+	// The second segment ended with the process before; its event is the last of all.
+	p.runUntil(t, func(s store.SpoolStatus) bool { return s.Away >= 1 && s.Stored >= 2 && s.Waiting == 0 })
 	first := filepath.Join(p.config.Archive.Dir, ledgerDir, "0000", "0000000000000000.seg")
 	if _, err := os.Stat(first); !os.IsNotExist(err) {
 		t.Errorf("the first segment is still on the disk: %v", err)
