@@ -322,8 +322,11 @@ func TestRow16BusyIsNoStrike(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPark(t, 1, 1)
 		p.srv.SetHooks(pop3test.Hooks{OnCommand: on("PASS", 0, pop3test.Action{Delay: 11 * time.Second, Raw: "-ERR [IN-USE] locked\r\n"})})
-		pl := p.polling(6*time.Hour, nil)
-		s := pl.Status()[0]
+		var s MailboxStatus // before the stop, which may meet a session that waits for its answer
+		p.polling(0, func(pl *Poller) {
+			elapse(6 * time.Hour)
+			s = pl.Status()[0]
+		})
 		expect(t, "outcome", s.Outcome, OutcomeBusy)
 		expect(t, "blocked", s.Blocked, false)
 		if n := p.srv.Sessions(); n < 20 || n > 120 {
