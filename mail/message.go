@@ -9,6 +9,11 @@ type Message struct {
 	Size    int64   `json:"size"`
 	Fields  []Field `json:"fields"`
 	Subject string  `json:"subject"`
+	// SubjectBase is the subject without prefixes such as Re: and list tags, in
+	// one case (RFC 5256 section 2.1): a key, not for display.
+	SubjectBase string `json:"subject_base,omitempty"`
+	// EOL tells how lines end: crlf, lf, cr or mixed.
+	EOL string `json:"eol,omitempty"`
 
 	From    []Address `json:"from,omitempty"`
 	Sender  []Address `json:"sender,omitempty"`
@@ -17,6 +22,9 @@ type Message struct {
 	Cc      []Address `json:"cc,omitempty"`
 	Bcc     []Address `json:"bcc,omitempty"`
 
+	DeliveredTo []Address `json:"delivered_to,omitempty"` // Delivered-To and X-Original-To, topmost first
+	ReturnPath  string    `json:"return_path,omitempty"`  // canonical address of the topmost Return-Path
+
 	MessageID  string   `json:"message_id,omitempty"` // without < and >
 	References []string `json:"references,omitempty"` // In-Reply-To last; no repeats
 
@@ -24,6 +32,15 @@ type Message struct {
 	DateHeader time.Time `json:"date_header,omitzero"`
 	// DateReceived is the date of the topmost Received field.
 	DateReceived time.Time `json:"date_received,omitzero"`
+
+	List     *List     `json:"list,omitempty"`
+	Report   *Report   `json:"report,omitempty"`
+	Crypto   *Crypto   `json:"crypto,omitempty"`
+	Envelope *Envelope `json:"envelope,omitempty"`
+
+	// Copy is K2, or K3 where there is no Message-ID: the same for messages that
+	// differ in trace fields alone. It groups for display; nothing is dropped.
+	Copy Digest `json:"copy,omitzero"`
 
 	Parts []Part `json:"parts"` // in order of appearance, containers before their children
 
@@ -77,22 +94,30 @@ const (
 
 // A Part is one MIME entity (RFC 2046), by offsets into the raw bytes.
 type Part struct {
-	Path        string `json:"path"` // "1.2.1"; the root is "1"
-	OffHeader   int64  `json:"off_header"`
-	OffBody     int64  `json:"off_body"`
-	Len         int64  `json:"len"` // octets of the encoded body
-	Type        string `json:"type"`
-	Charset     string `json:"charset,omitempty"`  // as used
-	Encoding    string `json:"encoding,omitempty"` // Content-Transfer-Encoding, lower case
-	Disposition string `json:"disposition,omitempty"`
-	FileName    string `json:"file_name,omitempty"` // decoded and safe to print; never used as a path
-	ContentID   string `json:"content_id,omitempty"`
-	Role        Role   `json:"role"`
-	Size        int64  `json:"size"`            // octets after transfer decoding
-	Digest      Digest `json:"digest,omitzero"` // of the decoded octets; leaves only
+	Path      string `json:"path"` // "1.2.1"; the root is "1"
+	OffHeader int64  `json:"off_header"`
+	OffBody   int64  `json:"off_body"`
+	Len       int64  `json:"len"` // octets of the encoded body
+	Type      string `json:"type"`
+	Charset   string `json:"charset,omitempty"` // as used
+	// CharsetDeclared is the label as it stands, where it is another one, and
+	// CharsetSource where Charset comes from: label, default or detected.
+	CharsetDeclared string `json:"charset_declared,omitempty"`
+	CharsetSource   string `json:"charset_source,omitempty"`
+	Encoding        string `json:"encoding,omitempty"` // Content-Transfer-Encoding, lower case
+	Disposition     string `json:"disposition,omitempty"`
+	FileName        string `json:"file_name,omitempty"` // decoded and safe to print; never used as a path
+	ContentID       string `json:"content_id,omitempty"`
+	Role            Role   `json:"role"`
+	Size            int64  `json:"size"`            // octets after transfer decoding
+	Digest          Digest `json:"digest,omitzero"` // of the decoded octets; leaves only
 	// Text is the text of an attachment or a nested message's body.
 	Text       string     `json:"text,omitempty"`
 	TextStatus TextStatus `json:"text_status,omitempty"`
+	// Extractor made Text or tried to; nil where the parser itself did.
+	Extractor *Extractor `json:"extractor,omitempty"`
+	// Message is set for nested messages.
+	Message *Nested `json:"message,omitempty"`
 }
 
 // A TextStatus tells whether a part's text could be read; all but none and ok
@@ -106,7 +131,9 @@ const (
 	TextTruncated   TextStatus = "truncated"
 	TextEncrypted   TextStatus = "encrypted"
 	TextFailed      TextStatus = "failed"
+	TextTimeout     TextStatus = "timeout"     // the extractor did not end in time
 	TextUnsupported TextStatus = "unsupported" // a document whose format is not extracted
+	TextSkipped     TextStatus = "skipped"     // extraction is switched off, or a budget of the message was spent
 )
 
 // A Severity grades a defect.
