@@ -6,6 +6,7 @@ import (
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/parser/charset"
+	"github.com/mailkeep/mailkeep/parser/readable"
 )
 
 // view chooses what a reader would read of the message root, sets the roles of
@@ -166,7 +167,7 @@ func (p *parse) withLoose(root *node, text string) string {
 func (p *parse) looseIn(n *node, sb *strings.Builder) {
 	for _, sp := range n.loose {
 		b := p.w.bytes(sp.off, int(min(sp.end-sp.off, int64(p.lim.PartText))))
-		s, cut := plainText(charset.Decode(b, "").Text, min(p.lim.PartText, p.left))
+		s, cut := readable.Plain(charset.Decode(b, "").Text, min(p.lim.PartText, p.left))
 		if cut || int64(len(b)) < sp.end-sp.off {
 			p.bad.add("LIM_TEXT", n.path, sp.off, "")
 		}

@@ -302,3 +302,17 @@ func TestParseAtGivesTheErrorOfItsReader(t *testing.T) {
 		t.Errorf("no octets: %v", err)
 	}
 }
+
+func TestHTMLDeclaresItsCharset(t *testing.T) {
+	t.Parallel()
+	for _, meta := range []string{`<meta charset=koi8-r>`, `<META http-equiv="Content-Type" content="text/html; charset=koi8-r">`} {
+		m := parser.Parse([]byte("Content-Type: text/html\n\n" + meta + "\xd4\xc5\xd3\xd4"))
+		if m.Text != "тест" || m.Parts[0].Charset != "koi8-r" {
+			t.Errorf("%s: %q in %s", meta, m.Text, m.Parts[0].Charset)
+		}
+	}
+	m := parser.Parse([]byte("Content-Type: text/html; charset=utf-8\n\n<meta charset=koi8-r>ü"))
+	if m.Text != "ü" {
+		t.Errorf("the header does not win: %q", m.Text)
+	}
+}

@@ -21,7 +21,7 @@
 //  3. Leaves (leaf.go) are streamed once through the transfer decoder for their
 //     size and digest. go-message decodes; where it refuses, decoders that
 //     never fail (decode.go) read the same bytes again.
-//  4. Text (body.go, html.go, text.go) chooses what a reader would read, by the
+//  4. Text (body.go, package readable) chooses what a reader would read, by the
 //     rules of RFC 8621 section 4.1.4, and makes plain text of it.
 //
 // # Invariants

@@ -10,7 +10,6 @@ import (
 var (
 	ParseDate  = parseDate
 	Canonical  = canonical
-	HTMLText   = htmlText
 	MessageIDs = messageIDs
 	FileName   = safeFileName
 	Severities = severities

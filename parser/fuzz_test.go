@@ -77,18 +77,3 @@ func FuzzWord(f *testing.F) {
 		}
 	})
 }
-
-func FuzzHTML(f *testing.F) {
-	for _, s := range []string{"<p>a<br>b", "<style>x", "<title>x", "<script></script>", "<pre>\n", "<img alt=a", "&amp", "<!--", "<iframe><iframe>"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		got, cut := parser.HTMLText(b, 1000)
-		if len(got) > 1000 || strings.Contains(got, "\r") || strings.Contains(got, "\x00") {
-			t.Errorf("%q became %q", b, got)
-		}
-		if again, cut2 := parser.HTMLText(b, 1000); again != got || cut != cut2 {
-			t.Errorf("two results")
-		}
-	})
-}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/parser/charset"
+	"github.com/mailkeep/mailkeep/parser/readable"
 )
 
 // A format tells how text is made of a leaf.
@@ -75,7 +76,7 @@ func (p *parse) noteUnread(n *node) {
 func (p *parse) leafText(n *node, b []byte, how format, limit int) (cut bool) {
 	label := n.charset
 	if how == markup && (charset.Label(label) == "" || charset.Label(label) == charset.ASCII) {
-		if meta := metaCharset(b); meta != "" {
+		if meta := readable.MetaCharset(b); meta != "" {
 			label = meta
 		}
 	}
@@ -84,9 +85,9 @@ func (p *parse) leafText(n *node, b []byte, how format, limit int) (cut bool) {
 	p.charsetDefects(n, r)
 	if how == markup {
 		n.html = n.ctype != "text/enriched" && n.ctype != "text/richtext"
-		n.text, cut = htmlText([]byte(r.Text), limit)
+		n.text, cut = readable.HTML([]byte(r.Text), limit)
 	} else {
-		n.text, cut = plainText(r.Text, limit)
+		n.text, cut = readable.Plain(r.Text, limit)
 	}
 	if strings.Contains(n.text, "-----BEGIN PGP MESSAGE-----") {
 		n.status = mail.TextEncrypted
@@ -130,7 +131,7 @@ func (p *parse) innerText(n *node, b []byte, limit int) (cut bool) {
 			n.status = part.TextStatus
 		}
 	}
-	n.text, cut = plainText(strings.Join(lines, "\n"), limit)
+	n.text, cut = readable.Plain(strings.Join(lines, "\n"), limit)
 	return cut
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/parser/charset"
+	"github.com/mailkeep/mailkeep/parser/readable"
 )
 
 // Parse reads a message that is in memory, with DefaultLimits. It is total: it
@@ -72,7 +73,7 @@ func (p *parse) salvage(v any) *mail.Message {
 	part := mail.Part{Path: "1", Len: p.w.size, Type: "text/plain", Role: mail.RoleBody, Size: k.size, TextStatus: mail.TextFailed}
 	k.hash.Sum(part.Digest[:0])
 	m := &mail.Message{Parser: Version, Size: p.w.size, Parts: []mail.Part{part}, Defects: p.bad.list}
-	m.Text, _ = plainText(charset.Decode(k.head, "").Text, p.lim.PartText)
+	m.Text, _ = readable.Plain(charset.Decode(k.head, "").Text, p.lim.PartText)
 	return m
 }
 

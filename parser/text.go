@@ -6,53 +6,6 @@ import (
 	"unicode/utf8"
 )
 
-// plainText makes readable text of decoded text/plain: line ends become LF, and
-// control and zero-width characters are dropped. It keeps at most limit octets.
-func plainText(s string, limit int) (text string, cut bool) {
-	var sb strings.Builder
-	sb.Grow(min(len(s), limit))
-	for i := 0; i < len(s); {
-		run := i
-		for i < len(s) && (s[i] >= ' ' && s[i] < 0x7f || s[i] == '\n' || s[i] == '\t') {
-			i++
-		}
-		if room := limit - sb.Len(); i-run > room {
-			sb.WriteString(s[run : run+room])
-			return strings.TrimSpace(sb.String()), true
-		}
-		sb.WriteString(s[run:i])
-		if i == len(s) {
-			break
-		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		i += n
-		if r == '\r' && (i == len(s) || s[i] != '\n' && s[i] != '\r') {
-			r = '\n'
-		}
-		if r != '\n' && invisible(r) {
-			continue
-		}
-		if sb.Len()+n > limit {
-			return strings.TrimSpace(sb.String()), true
-		}
-		sb.WriteRune(r)
-	}
-	return strings.TrimSpace(sb.String()), false
-}
-
-// invisible reports whether the character is a control or takes no width, so
-// that it would part or hide words without being seen. Directional marks are
-// not: they belong to the writing of some languages.
-func invisible(r rune) bool {
-	switch r {
-	case '\t', '\n':
-		return false
-	case 0x00ad, 0x034f, 0x180e, 0x200b, 0x200c, 0x200d, 0x2060, 0xfeff:
-		return true
-	}
-	return unicode.IsControl(r)
-}
-
 // hasWords reports whether s holds a letter or a digit.
 func hasWords(s string) bool { return strings.IndexFunc(s, isWord) >= 0 }
 

@@ -1,4 +1,4 @@
-package parser
+package readable
 
 import (
 	"bytes"
@@ -14,12 +14,12 @@ import (
 // not look into is read as HTML of its own.
 const htmlDepth = 2
 
-// htmlText makes text of HTML. Scripts and styles are dropped; what a style
+// HTML makes text of HTML that is in UTF-8. Scripts and styles are dropped; what a style
 // merely hides stays, because it was sent and may matter; of links and images
 // the words remain. The tokenizer keeps no tree, so no nesting can exhaust it,
 // and its buffer is bounded by the limit on b: real mails hold images of
 // megabytes in one attribute. It keeps at most limit octets.
-func htmlText(b []byte, limit int) (text string, cut bool) {
+func HTML(b []byte, limit int) (text string, cut bool) {
 	h := &htmlReader{limit: limit}
 	h.out.Grow(min(len(b)/4, limit))
 	h.read(bytes.NewReader(b), 0)
@@ -177,9 +177,9 @@ func (h *htmlReader) settle() {
 	h.gap = noGap
 }
 
-// metaCharset finds the charset that an HTML document declares of itself in its
+// MetaCharset finds the charset that an HTML document declares of itself in its
 // first octets, as `<meta charset=x>` or in a content attribute.
-func metaCharset(b []byte) string {
+func MetaCharset(b []byte) string {
 	b = bytes.ToLower(b[:min(len(b), 2048)])
 	i := bytes.Index(b, []byte("<meta"))
 	if i < 0 {

@@ -1,10 +1,10 @@
-package parser_test
+package readable_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/mailkeep/mailkeep/parser"
+	"github.com/mailkeep/mailkeep/parser/readable"
 )
 
 func TestHTMLText(t *testing.T) {
@@ -38,7 +38,7 @@ func TestHTMLText(t *testing.T) {
 		"<p":                                                              "",
 		"text <unfinished":                                                "text",
 	} {
-		if got, cut := parser.HTMLText([]byte(in), 1<<20); got != want || cut {
+		if got, cut := readable.HTML([]byte(in), 1<<20); got != want || cut {
 			t.Errorf("%q: %q, want %q (cut %t)", in, got, want, cut)
 		}
 	}
@@ -49,29 +49,15 @@ func TestHTMLText(t *testing.T) {
 func TestHTMLWithLargeAttribute(t *testing.T) {
 	t.Parallel()
 	in := "before <img src='data:image/png;base64," + strings.Repeat("A", 3<<20) + "'> behind"
-	if got, _ := parser.HTMLText([]byte(in), 100); got != "before behind" {
+	if got, _ := readable.HTML([]byte(in), 100); got != "before behind" {
 		t.Errorf("%q", got)
 	}
 }
 
 func TestHTMLIsCut(t *testing.T) {
 	t.Parallel()
-	got, cut := parser.HTMLText([]byte(strings.Repeat("<p>ü ", 100)), 50)
+	got, cut := readable.HTML([]byte(strings.Repeat("<p>ü ", 100)), 50)
 	if !cut || len(got) > 50 || !strings.HasPrefix(got, "ü\n\nü") {
 		t.Errorf("%q, cut %t", got, cut)
-	}
-}
-
-func TestHTMLDeclaresItsCharset(t *testing.T) {
-	t.Parallel()
-	for _, meta := range []string{`<meta charset=koi8-r>`, `<META http-equiv="Content-Type" content="text/html; charset=koi8-r">`} {
-		m := parser.Parse([]byte("Content-Type: text/html\n\n" + meta + "\xd4\xc5\xd3\xd4"))
-		if m.Text != "тест" || m.Parts[0].Charset != "koi8-r" {
-			t.Errorf("%s: %q in %s", meta, m.Text, m.Parts[0].Charset)
-		}
-	}
-	m := parser.Parse([]byte("Content-Type: text/html; charset=utf-8\n\n<meta charset=koi8-r>ü"))
-	if m.Text != "ü" {
-		t.Errorf("the header does not win: %q", m.Text)
 	}
 }
