@@ -159,8 +159,8 @@ func TestUnreadableMessagesAreDocuments(t *testing.T) {
 	l.rawErr[0] = mail.Errorf(mail.Corrupt, "bad sector")
 	l.rawErr[1] = mail.Errorf(mail.NotFound, "erased")
 	l.rawErr[2] = errors.New("flaky")
-	parse := func(ctx context.Context, r mail.Raw) (*mail.Message, error) {
-		m, err := parseJSON(ctx, r)
+	parse := func(ctx context.Context, rec mail.Record, r mail.Raw) (*mail.Message, error) {
+		m, err := parseJSON(ctx, rec, r)
 		if err == nil && m.Subject == "boom" {
 			panic("boom")
 		}
@@ -242,7 +242,7 @@ func TestCatchUpEndsWithItsContext(t *testing.T) {
 	l := corpus(100, 2)
 	x := openIndex(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
-	parse := func(context.Context, mail.Raw) (*mail.Message, error) {
+	parse := func(context.Context, mail.Record, mail.Raw) (*mail.Message, error) {
 		cancel()
 		<-ctx.Done()
 		return nil, ctx.Err()

@@ -69,9 +69,10 @@ type Source interface {
 	Raw(ctx context.Context, id mail.ID) (mail.Raw, error)
 }
 
-// ParseFunc parses raw bytes; its error is r's. It is called by several
+// ParseFunc parses the raw bytes of a record, by the rules of its mailbox; its
+// error is raw's. It is called by several
 // goroutines at once.
-type ParseFunc func(ctx context.Context, r mail.Raw) (*mail.Message, error)
+type ParseFunc func(ctx context.Context, r mail.Record, raw mail.Raw) (*mail.Message, error)
 
 // DateFunc returns the effective date of a message and where it comes from.
 type DateFunc func(m *mail.Message, fetched time.Time) (time.Time, string)

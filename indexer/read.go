@@ -60,7 +60,7 @@ func (p *pump) message(ctx context.Context, r mail.Record) (*mail.Message, error
 		return nil, err
 	}
 	defer raw.Close()
-	return p.parse(ctx, raw)
+	return p.parse(ctx, r, raw)
 }
 
 func (p *pump) dateOf(msg *mail.Message, r mail.Record) time.Time {

@@ -127,14 +127,14 @@ func (l *fakeLedger) message(ctx context.Context, id mail.ID) (*mail.Message, er
 	if err != nil {
 		return nil, err
 	}
-	return parseJSON(ctx, raw)
+	return parseJSON(ctx, mail.Record{}, raw)
 }
 
 type fakeRaw struct{ *bytes.Reader }
 
 func (fakeRaw) Close() error { return nil }
 
-func parseJSON(_ context.Context, r mail.Raw) (*mail.Message, error) {
+func parseJSON(_ context.Context, _ mail.Record, r mail.Raw) (*mail.Message, error) {
 	b, err := io.ReadAll(io.NewSectionReader(r, 0, r.Size()))
 	if err != nil {
 		return nil, err

@@ -187,7 +187,7 @@ func (c *Client) Attachment(ctx context.Context, id mail.ID, n int) (string, io.
 	if err != nil {
 		return "", nil, err
 	}
-	m, err := parseRaw(ctx, raw)
+	m, err := parseRaw(ctx, mail.Record{}, raw)
 	if err != nil {
 		return "", nil, errors.Join(err, raw.Close())
 	}

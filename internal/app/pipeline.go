@@ -222,7 +222,7 @@ func (a *App) openIndex(ctx context.Context, p *partition) (err error) {
 }
 
 // parseRaw is the parser as the indexer takes it.
-func parseRaw(_ context.Context, r mail.Raw) (*mail.Message, error) {
+func parseRaw(_ context.Context, _ mail.Record, r mail.Raw) (*mail.Message, error) {
 	return parser.ParseAt(r, r.Size(), parser.DefaultLimits())
 }
 
@@ -233,7 +233,7 @@ func readMessage(ctx context.Context, s source, id mail.ID) (m *mail.Message, er
 		return nil, err
 	}
 	defer func() { err = joinClose(err, raw) }()
-	return parseRaw(ctx, raw)
+	return parseRaw(ctx, mail.Record{}, raw)
 }
 
 func joinClose(err error, c io.Closer) error {
