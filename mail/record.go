@@ -76,6 +76,7 @@ type Event struct {
 	Restore *Restore `json:"restore,omitempty"`
 	Erase   *Erase   `json:"erase,omitempty"`
 	Stored  *Stored  `json:"stored,omitempty"`
+	Hold    *Hold    `json:"hold,omitempty"`
 }
 
 // EventAnchor is the Type of the event that names the heads of all logs of an

@@ -31,7 +31,7 @@ func (c *Catalog) Apply(records []mail.Record) error {
 	}
 	var cursor uint64
 	err := c.update(func(tx *bolt.Tx) error {
-		w := newWriter(tx)
+		w := newWriter(tx, c.opts.Partition)
 		for _, r := range records {
 			if err := w.add(r); err != nil {
 				return fmt.Errorf("record %s: %w", r.ID, err)
@@ -64,19 +64,21 @@ func (c *Catalog) checkOrder(records []mail.Record) error {
 // A writer adds records within one transaction. Counters are gathered in memory
 // and written once per mailbox and transaction.
 type writer struct {
-	tx     *bolt.Tx
-	cursor uint64
-	last   *mail.Record // the last record added; nil if all were known
-	stats  map[uint32]*statsRow
+	tx        *bolt.Tx
+	partition uint16
+	cursor    uint64
+	last      *mail.Record // the last record added; nil if all were known
+	stats     map[uint32]*statsRow
 }
 
-func newWriter(tx *bolt.Tx) *writer {
+func newWriter(tx *bolt.Tx, partition uint16) *writer {
 	// Positions only grow, so pages of these buckets never need room for more.
 	tx.Bucket(bucketRecord).FillPercent = 1
 	return &writer{
-		tx:     tx,
-		cursor: readCursor(tx),
-		stats:  make(map[uint32]*statsRow),
+		tx:        tx,
+		partition: partition,
+		cursor:    readCursor(tx),
+		stats:     make(map[uint32]*statsRow),
 	}
 }
 
@@ -86,13 +88,27 @@ func (w *writer) add(r mail.Record) error {
 	}
 	var err error
 	switch {
+	case r.Erased: // nothing is known of it
 	case r.Kind == mail.KindMessage || r.Kind == mail.KindReference:
 		err = w.delivery(r)
-	case r.Kind == mail.KindEvent && r.Event != nil && r.Event.Drain != nil:
-		err = w.drain(r)
+	case r.Kind == mail.KindEvent && r.Event != nil:
+		err = w.event(r)
 	}
 	w.cursor, w.last = r.Next, &r
 	return err
+}
+
+// event adds what the catalog keeps of an event.
+func (w *writer) event(r mail.Record) error {
+	switch e := r.Event; {
+	case e.Drain != nil:
+		return w.drain(r)
+	case e.Hold != nil:
+		return w.hold(r)
+	case e.Erase != nil && e.Erase.Done:
+		return w.erase(e.Erase.Records, w.partition)
+	}
+	return nil
 }
 
 // delivery adds a message or a reference.
@@ -197,16 +213,24 @@ func (w *writer) finish() error {
 	if w.last == nil {
 		return nil
 	}
-	for box, row := range w.stats {
-		if err := putStats(w.tx.Bucket(bucketStats), box, row); err != nil {
-			return err
-		}
+	if err := w.putAllStats(); err != nil {
+		return err
 	}
 	stamp := stampOf(*w.last)
 	meta := w.tx.Bucket(bucketMeta)
 	return errors.Join(
 		meta.Put(keyCursor, seqKey(w.cursor)),
 		meta.Put(keyTip, append(seqKey(w.last.ID.Seq), stamp[:]...)))
+}
+
+// putAllStats writes the counters that were gathered.
+func (w *writer) putAllStats() error {
+	for box, row := range w.stats {
+		if err := putStats(w.tx.Bucket(bucketStats), box, row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stampOf is a digest that two records share only if they are the same one. It

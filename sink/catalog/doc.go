@@ -21,9 +21,19 @@
 //	stats    number of mailbox -> counters
 //	drain    mailbox, position -> report of a session, its rows left out
 //	session  session -> position of its report
+//	matter   matter -> what is known of it, released ones too
+//	held     record or mailbox, matter -> the matter that holds it
 //
 // A mailbox's name is arbitrary text and a UIDL arbitrary octets; either is
 // replaced by its SHA-256 in keys if it is longer than 1,000 octets.
+//
+// # Erased records
+//
+// Of an erased record the ledger tells nothing, so it has no entry. The event that
+// tells of the end of an erasure takes out the entries that were made before it,
+// and lets the keys that led to them lead to what remains: the catalog is the same
+// as one that is built after the erasure. Where that would give a mailbox another
+// number, Apply returns mail.Corrupt and the catalog is built anew.
 //
 // # What an answer may rest on
 //

@@ -19,10 +19,12 @@ var (
 	bucketStats   = []byte("stats")
 	bucketDrain   = []byte("drain")
 	bucketSession = []byte("session")
+	bucketMatter  = []byte("matter")
+	bucketHeld    = []byte("held")
 
 	// views are the buckets that are functions of the ledger, in the order in
 	// which Summary reads them.
-	views = [][]byte{bucketRecord, bucketMessage, bucketSealed, bucketRow, bucketMailbox, bucketStats, bucketDrain, bucketSession}
+	views = [][]byte{bucketRecord, bucketMessage, bucketSealed, bucketRow, bucketMailbox, bucketStats, bucketDrain, bucketSession, bucketMatter, bucketHeld}
 )
 
 // The keys of the bucket meta.

@@ -1,0 +1,215 @@
+package catalog
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// errRenumber says that a mailbox would have another number, or none, if the
+// catalog were built from what the ledger still tells. It is mail.Corrupt, so the
+// catalog is reset and built again: it is rare, and needs no code of its own.
+var errRenumber = errors.New("the first record of a mailbox was erased")
+
+// An erasing takes records out of the catalog such that it is the same as one that
+// is built from a ledger without them.
+type erasing struct {
+	*writer
+	gone map[uint64]bool // positions
+	// The keys that led to what is gone. Others may lead there too, from now on.
+	messages, sealed, rows map[string]bool
+	boxes                  map[uint32]*left
+}
+
+// left is what remains of a mailbox.
+type left struct {
+	lost  uint64 // the first position that is gone
+	first uint64 // the first that remains
+	stats statsRow
+}
+
+// erase takes out the records, of which some may be unknown: they were erased
+// before the catalog read of them, or are events.
+func (w *writer) erase(ids []mail.ID, partition uint16) error {
+	if err := w.putAllStats(); err != nil {
+		return err
+	}
+	e := erasing{
+		writer: w, gone: map[uint64]bool{}, messages: map[string]bool{}, sealed: map[string]bool{}, rows: map[string]bool{}, boxes: map[uint32]*left{},
+	}
+	for _, id := range ids {
+		if id.Partition != partition {
+			continue
+		}
+		if err := e.take(id.Seq); err != nil {
+			return err
+		}
+	}
+	if len(e.gone) == 0 {
+		return nil
+	}
+	for bucket, keys := range map[*bolt.Bucket]map[string]bool{
+		w.tx.Bucket(bucketMessage): e.messages, w.tx.Bucket(bucketSealed): e.sealed, w.tx.Bucket(bucketRow): e.rows,
+	} {
+		for key := range keys {
+			if err := bucket.Delete([]byte(key)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := e.settle(); err != nil {
+		return err
+	}
+	return e.count()
+}
+
+// take removes the entry of a record, and notes what led to it.
+func (e *erasing) take(seq uint64) error {
+	records := e.tx.Bucket(bucketRecord)
+	value := records.Get(seqKey(seq))
+	if value == nil {
+		return nil
+	}
+	entry, sound := readEntry(seq, value)
+	if !sound {
+		return mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", seq)
+	}
+	e.gone[seq] = true
+	if entry.kind == mail.KindMessage {
+		e.messages[string(entry.print.Digest[:])] = true
+	}
+	for _, key := range entry.sealedKeys() {
+		e.sealed[string(key)] = true
+	}
+	if key := entry.rowKey(); key != nil {
+		e.rows[string(key)] = true
+	}
+	box := e.boxes[entry.box]
+	if box == nil {
+		box = &left{lost: seq, first: 1<<64 - 1}
+		e.boxes[entry.box] = box
+	}
+	box.lost = min(box.lost, seq)
+	return records.Delete(seqKey(seq))
+}
+
+// settle reads what remains, in order, and lets the keys lead to it as add would
+// have. It reads the whole catalog, once for each order to erase.
+func (e *erasing) settle() error {
+	messages, sealed, rows := e.tx.Bucket(bucketMessage), e.tx.Bucket(bucketSealed), e.tx.Bucket(bucketRow)
+	return e.tx.Bucket(bucketRecord).ForEach(func(key, value []byte) error {
+		seq := readSeq(key)
+		entry, sound := readEntry(seq, value)
+		if !sound {
+			return mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", seq)
+		}
+		var err error
+		if entry.kind == mail.KindMessage && e.messages[string(entry.print.Digest[:])] {
+			err = putFirst(messages, entry.print.Digest[:], slices.Clone(key))
+		}
+		for _, k := range entry.sealedKeys() {
+			if e.sealed[string(k)] {
+				err = errors.Join(err, putFirst(sealed, k, slices.Clone(key)))
+			}
+		}
+		if k := entry.rowKey(); k != nil && e.rows[string(k)] {
+			err = errors.Join(err, rows.Put(k, slices.Clone(key)))
+		}
+		if box := e.boxes[entry.box]; box != nil {
+			box.first = min(box.first, seq)
+			box.stats.delivery(entry.record())
+		}
+		return err
+	})
+}
+
+// count writes the counters of the mailboxes that lost something.
+func (e *erasing) count() error {
+	drains := e.tx.Bucket(bucketDrain).Cursor()
+	for number, box := range e.boxes {
+		if key, _ := drains.Seek(mailboxKey(number)); bytes.HasPrefix(key, mailboxKey(number)) {
+			box.first = min(box.first, readSeq(key[4:]))
+		}
+		if box.first > box.lost {
+			return mail.Errorf(mail.Corrupt, "%w", errRenumber)
+		}
+		if err := e.loadStats(number); err != nil {
+			return err
+		}
+		row, now := e.stats[number], box.stats
+		row.Messages, row.References, row.Again, row.Suspect = now.Messages, now.References, now.Again, now.Suspect
+		row.Octets, row.FirstSealed, row.LastSealed = now.Octets, now.FirstSealed, now.LastSealed
+	}
+	return nil
+}
+
+// sealedKeys are the keys of bucketSealed that may lead to the entry.
+func (e entry) sealedKeys() [2][]byte {
+	return [2][]byte{digestKey(e.box, e.print.Digest), deliveryKey(e.box, mail.Capture{UIDL: e.uidl, Suspect: e.suspect}, e.print.Digest)}
+}
+
+// rowKey is the key of bucketRow that may lead to the entry; nil if none does.
+func (e entry) rowKey() []byte {
+	row := mail.Listing{UIDL: e.uidl, Size: e.listSize}
+	if !nameable(row) || e.suspect != "" {
+		return nil
+	}
+	return rowKey(e.box, row)
+}
+
+// record is what the counters need of the entry's record.
+func (e entry) record() mail.Record {
+	return mail.Record{
+		Kind: e.kind, Again: e.again, Time: e.sealed,
+		Delivery: mail.Delivery{Capture: mail.Capture{Suspect: e.suspect}, Fingerprint: e.print},
+	}
+}
+
+// Copies returns what goes with a record when its bytes are erased: the record, and
+// for a message all references to it, in order. A record that is erased already has
+// no copies. mail.NotFound if it is no message or reference.
+func (c *Catalog) Copies(id mail.ID) (ids []mail.ID, err error) {
+	err = c.view(func(tx *bolt.Tx) error {
+		value := tx.Bucket(bucketRecord).Get(seqKey(id.Seq))
+		if value == nil || id.Partition != c.opts.Partition {
+			return mail.Errorf(mail.NotFound, "there is no message %s", id)
+		}
+		e, sound := readEntry(id.Seq, value)
+		if !sound {
+			return mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", id.Seq)
+		}
+		ids = []mail.ID{id}
+		if e.kind == mail.KindMessage {
+			ids, err = c.reader(tx).references(id, e.print.Digest, ids)
+		}
+		return err
+	})
+	slices.SortFunc(ids, func(a, b mail.ID) int { return cmp.Compare(a.Seq, b.Seq) })
+	return ids, err
+}
+
+// references appends those to the message, mailbox by mailbox.
+func (r reader) references(of mail.ID, digest mail.Digest, ids []mail.ID) ([]mail.ID, error) {
+	sealed, records := r.tx.Bucket(bucketSealed).Cursor(), r.tx.Bucket(bucketRecord)
+	err := r.tx.Bucket(bucketStats).ForEach(func(number, _ []byte) error {
+		box, _ := readMailbox(number)
+		prefix := digestKey(box, digest)
+		for key, value := sealed.Seek(prefix); bytes.HasPrefix(key, prefix); key, value = sealed.Next() {
+			seq := readSeq(value)
+			e, sound := readEntry(seq, records.Get(value))
+			if !sound {
+				return mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", seq)
+			}
+			if id := (mail.ID{Partition: r.partition, Seq: seq}); e.kind == mail.KindReference && e.of == of.Seq && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
