@@ -13,14 +13,18 @@ type attrs struct {
 	ctype       string // "type/subtype", lower case
 	boundary    string
 	charset     string // as declared
-	smime       string // smime-type
+	smime       string // smime-type, lower case
+	protocol    string // of a multipart/signed or multipart/encrypted, lower case
 	encoding    string // Content-Transfer-Encoding, lower case; "" for identity without a field
 	disposition string // lower case, without parameters
 	fileName    string // safe
 	cid         string // without < and >
 }
 
-const maxFileName = 200 // octets
+const (
+	maxFileName = 200 // octets
+	maxAttr     = 998 // octets kept of another attribute
+)
 
 // interpret reads the Content- fields of n. Of a repeated field the first counts.
 func (s *scanner) interpret(n *node) {
@@ -43,26 +47,38 @@ func (s *scanner) interpret(n *node) {
 			n.encoding = s.encodingName(n, f, v)
 		case 2:
 			n.disposition, dispParams, over = splitParams(v, s.lim.Params)
-			n.disposition = clean(s.decoderAt(n, f).utf8(n.disposition))
+			n.disposition = cutAttr(clean(s.decoderAt(n, f).utf8(n.disposition)))
 		case 3:
-			n.cid = clean(strings.Trim(s.decoderAt(n, f).utf8(v), "<> \t"))
+			n.cid = cutAttr(clean(strings.Trim(s.decoderAt(n, f).utf8(v), "<> \t")))
 		}
 		if over {
 			s.bad.add("LIM_PARAMS", n.path, f.off, "")
 		}
 	}
 	d := s.decoderAt(n, field{off: n.offHeader})
-	n.boundary = typeParams.get("boundary", d)
-	if n.charset = typeParams.plain("charset"); s.label == "" {
+	if n.boundary = typeParams.get("boundary", d); len(n.boundary) > s.lim.Boundary {
+		n.boundary = ""
+		s.bad.add("LIM_BOUNDARY", n.path, n.offHeader, "")
+	}
+	if n.charset = cutAttr(clean(d.utf8(typeParams.get("charset", d)))); s.label == "" {
 		s.label = n.charset
 	}
-	n.smime = strings.ToLower(typeParams.plain("smime-type"))
+	n.smime = cutAttr(strings.ToLower(typeParams.plain("smime-type")))
+	n.protocol = cutAttr(strings.ToLower(typeParams.plain("protocol")))
 	name := dispParams.get("filename", d)
 	if name == "" {
 		name = typeParams.get("name", d)
 	}
 	n.fileName = safeFileName(name)
 	s.settleType(n, raw)
+}
+
+// cutAttr bounds what is kept of a value: a message may have many parts.
+func cutAttr(v string) string {
+	if len(v) <= maxAttr {
+		return strings.Clone(v)
+	}
+	return strings.ToValidUTF8(v[:maxAttr], "")
 }
 
 func contentSlot(name string) int {

@@ -134,7 +134,7 @@ func inBody(n *node, i int, kind string) bool {
 // The only part of a message is that whatever kind of text it is.
 func bodyText(n *node) bool {
 	switch n.ctype {
-	case "text/plain", "text/html", "text/enriched", "text/richtext":
+	case "text/plain", "text/html", "text/enriched", "text/richtext", "application/pkcs7-mime", "application/x-pkcs7-mime":
 		return n.readable
 	}
 	alone := n.parent == nil || n.parent.kind == nested
@@ -205,38 +205,4 @@ func usualPreamble(s string) bool {
 		}
 	}
 	return false
-}
-
-// nestedViews makes the text of each message that root carries: who wrote what
-// to whom, so that a search for it finds the mail around it.
-func (p *parse) nestedViews(n *node) {
-	for _, kid := range n.kids {
-		switch n.kind {
-		case container:
-			p.nestedViews(kid)
-		case nested:
-			n.role, n.status = mail.RoleNested, mail.TextOK
-			text, htmlText := p.view(kid)
-			n.text = strings.TrimSpace(strings.Join([]string{p.nestedHeader(kid), text, htmlText}, "\n\n"))
-			if kid.kind == leaf && kid.status != mail.TextNone {
-				n.status = kid.status
-			}
-		}
-	}
-}
-
-// nestedHeader returns the lines of a nested message's header that a reader sees.
-func (p *parse) nestedHeader(n *node) string {
-	var lines []string
-	for _, f := range n.fields {
-		switch f.name {
-		case "subject", "from", "to", "cc", "date":
-			d := p.decoderAt(n, f)
-			value := clean(d.words(d.utf8(unfold(p.w.bytes(f.val, int(f.end-f.val))))))
-			if value != "" {
-				lines = append(lines, strings.ToUpper(f.name[:1])+f.name[1:]+": "+value)
-			}
-		}
-	}
-	return strings.Join(lines, "\n")
 }

@@ -15,8 +15,7 @@ const (
 // begin a part. It reports false, with nothing pushed, where there is none.
 func (s *scanner) open(n *node) (stop, bool) {
 	token := strings.TrimRight(n.boundary, " \t")
-	if token == "" || len(token) > s.lim.Boundary {
-		token = ""
+	if token == "" {
 		s.bad.add("MIME_NO_BOUNDARY", n.path, n.offHeader, "")
 	}
 	if token != "" {

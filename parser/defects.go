@@ -51,7 +51,7 @@ var severities = map[string]mail.Severity{
 	"MIME_BOUNDARY_GUESSED": mail.Warn, "MIME_NO_CLOSE": mail.Warn, "MIME_TEXT_OUTSIDE": mail.Info,
 	"CTE_UNKNOWN": mail.Warn, "CTE_BAD_BASE64": mail.Warn, "CTE_BAD_QP": mail.Warn, "CTE_UU": mail.Info,
 	"CS_UNKNOWN": mail.Warn, "CS_DETECTED": mail.Info, "CS_INVALID_BYTES": mail.Warn, "CS_8BIT_UNDECLARED": mail.Info,
-	"LIM_HEADER": mail.Warn, "LIM_FIELDS": mail.Loss, "LIM_VALUE": mail.Warn, "LIM_ADDRESSES": mail.Loss,
+	"LIM_BOUNDARY": mail.Warn, "LIM_HEADER": mail.Warn, "LIM_FIELDS": mail.Loss, "LIM_VALUE": mail.Warn, "LIM_ADDRESSES": mail.Loss,
 	"LIM_WORDS": mail.Loss, "LIM_PARAMS": mail.Loss, "LIM_PARTS": mail.Warn, "LIM_DEPTH": mail.Warn, "LIM_TEXT": mail.Loss,
 	"EXT_ENCRYPTED": mail.Loss, "EXT_UNSUPPORTED": mail.Loss,
 	"GM_FALLBACK": mail.Info, "EMPTY": mail.Info, "PANIC": mail.Loss,

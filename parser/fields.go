@@ -11,6 +11,7 @@ import (
 func (p *parse) fields(n *node, m *mail.Message) {
 	var refs, replies []string
 	seen := map[string]bool{}
+	var sent sentBy
 	for _, f := range n.fields {
 		d := p.decoderAt(n, f)
 		v := d.utf8(unfold(p.w.bytes(f.val, int(f.end-f.val))))
@@ -21,20 +22,22 @@ func (p *parse) fields(n *node, m *mail.Message) {
 		case "from", "sender", "reply-to", "to", "cc", "bcc":
 			list := addressList(m, f.name)
 			*list = p.limitAddresses(append(*list, d.addresses(v)...), d)
+		case "delivered-to", "x-original-to":
+			m.DeliveredTo = p.limitAddresses(append(m.DeliveredTo, d.addresses(v)...), d)
 		case "references":
-			ids, _ := messageIDs(v)
-			refs = append(refs, ids...)
+			refs = append(refs, referenceIDs(v)...)
 		case "in-reply-to":
-			ids, _ := messageIDs(v)
-			replies = append(replies, ids...)
+			replies = append(replies, replyIDs(v)...)
 		}
 		value := p.keep(m, f, d, v)
 		if !seen[f.name] {
 			p.firstField(m, f, d, v, value)
+			sent.field(f.name, value)
 		}
 		seen[f.name] = true
 	}
 	m.References = thread(refs, replies)
+	m.List = sent.listed()
 	p.missing(n, m, seen)
 }
 
@@ -43,6 +46,7 @@ func (p *parse) firstField(m *mail.Message, f field, d decoder, v, value string)
 	switch f.name {
 	case "subject":
 		m.Subject = value
+		m.SubjectBase = subjectBase(value)
 	case "message-id":
 		ids, ok := messageIDs(v)
 		if !ok || len(ids) != 1 {
@@ -60,6 +64,8 @@ func (p *parse) firstField(m *mail.Message, f field, d decoder, v, value string)
 			d.add("DATE_LENIENT")
 		}
 		m.DateHeader = t
+	case "return-path":
+		m.ReturnPath = canonical(bareAddress(skipComments(v)))
 	case "received":
 		m.DateReceived = receivedDate(value)
 	}

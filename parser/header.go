@@ -19,8 +19,6 @@ type headerScan struct {
 	top  bool  // header of a message, not of a part
 	last field // the field that a continuation belongs to
 	end  byte  // last octet of that field
-	lf   bool  // a line ended with LF alone
-	crlf bool  // a line ended with CR LF
 }
 
 // header reads the header block at n.offHeader and sets n.fields and n.offBody.
@@ -36,9 +34,6 @@ func (s *scanner) header(n *node) {
 	n.offBody = h.off
 	if h.seen == 0 && h.top && s.w.size > n.offHeader {
 		s.bad.add("HDR_NONE", n.path, n.offHeader, "")
-	}
-	if h.lf && h.crlf {
-		s.bad.add("EOL_MIXED", n.path, n.offHeader, "")
 	}
 }
 
@@ -113,13 +108,7 @@ func (h *headerScan) lineDefects(line []byte, next int64) {
 	if len(line) > longLine {
 		h.add("HDR_LONG_LINE")
 	}
-	switch next - h.off - int64(len(line)) {
-	case 1:
-		h.lf = true
-	case 2:
-		h.crlf = true
-	case 0: // the message ends in this line
-	default:
+	if next-h.off-int64(len(line)) > 2 {
 		h.add("EOL_MULTI_CR")
 	}
 }
@@ -200,7 +189,7 @@ const keptOfPart = 64
 // wanted lists the fields that are read of entities other than the message.
 var wanted = map[string]bool{
 	"content-type": true, "content-transfer-encoding": true, "content-disposition": true, "content-id": true,
-	"subject": true, "from": true, "to": true, "cc": true, "date": true,
+	"subject": true, "from": true, "to": true, "cc": true, "date": true, "message-id": true,
 }
 
 // fieldFollows reports whether one of the next lines is a field, before a blank

@@ -18,7 +18,11 @@ type leafResult struct {
 	size     int64
 	digest   mail.Digest
 	used     string // charset
+	source   string // of the charset
 	text     string
+	armour   armour
+	cms      string // what a CMS object holds
+	message  *mail.Nested
 	readable bool // text was looked for
 	html     bool // text was made of HTML
 	status   mail.TextStatus

@@ -3,6 +3,7 @@ package parser
 import (
 	"bytes"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -18,6 +19,7 @@ const (
 	plain                  // text as it stands
 	markup                 // HTML, and text/enriched (RFC 1896), which is like it
 	enclosed               // an encoded message, which has no offsets in the raw octets
+	signed                 // a message in a CMS object that may be signed (RFC 8551 section 3.5)
 )
 
 // innerDepth is how deep messages are followed that are encoded as a whole.
@@ -34,8 +36,13 @@ func (p *parse) readTexts(root *node) {
 
 func (p *parse) readText(n *node) {
 	how := formatOf(n)
-	want := map[format]int{opaque: 0, plain: p.lim.PartText, markup: p.lim.HTML, enclosed: p.lim.PartText}[how]
+	want := map[format]int{plain: p.lim.PartText, markup: p.lim.HTML, enclosed: p.lim.PartText, signed: p.lim.PartText}[how]
 	b := p.readLeaf(n, want)
+	if how == signed {
+		if b, n.cms = signedContent(b); len(b) == 0 {
+			how = opaque
+		}
+	}
 	if how == opaque || isDocument(b) {
 		n.status = opaqueStatus(n)
 		if isDocument(b) {
@@ -45,11 +52,11 @@ func (p *parse) readText(n *node) {
 		return
 	}
 	n.readable, n.status = true, mail.TextOK
-	cut := n.size > int64(len(b))
+	cut := n.size > int64(len(b)) && n.size > int64(want)
 	limit := min(p.lim.PartText, p.left)
 	switch how {
-	case enclosed:
-		cut = p.innerText(n, b, limit) || cut
+	case enclosed, signed:
+		cut = p.innerText(n, b, how, limit) || cut
 	default:
 		cut = p.leafText(n, b, how, limit) || cut
 	}
@@ -81,7 +88,7 @@ func (p *parse) leafText(n *node, b []byte, how format, limit int) (cut bool) {
 		}
 	}
 	r := charset.Decode(b, label)
-	n.used = r.Used
+	n.used, n.source = r.Used, charsetSource(label, r)
 	p.charsetDefects(n, r)
 	if how == markup {
 		n.html = n.ctype != "text/enriched" && n.ctype != "text/richtext"
@@ -89,10 +96,29 @@ func (p *parse) leafText(n *node, b []byte, how format, limit int) (cut bool) {
 	} else {
 		n.text, cut = readable.Plain(r.Text, limit)
 	}
-	if strings.Contains(n.text, "-----BEGIN PGP MESSAGE-----") {
+	if n.armour = armourIn(n.text); n.armour == armourMessage {
 		n.status = mail.TextEncrypted
 	}
 	return cut
+}
+
+// Where the charset of a part comes from.
+const (
+	fromLabel   = "label"
+	fromDefault = "default"
+	fromOctets  = "detected"
+)
+
+// charsetSource names where the charset of r comes from. ASCII and windows-1252
+// are what is left where neither a label nor the octets tell one.
+func charsetSource(label string, r charset.Result) string {
+	switch {
+	case r.Detected && r.Used == charset.Windows, r.Used == charset.ASCII && charset.Label(label) != charset.ASCII:
+		return fromDefault
+	case r.Detected:
+		return fromOctets
+	}
+	return fromLabel
 }
 
 func (p *parse) charsetDefects(n *node, r charset.Result) {
@@ -110,18 +136,17 @@ func (p *parse) charsetDefects(n *node, r charset.Result) {
 }
 
 // innerText parses a message that was encoded as a whole, which RFC 2046
-// section 5.2.1 forbids, and takes all of its texts.
-func (p *parse) innerText(n *node, b []byte, limit int) (cut bool) {
+// section 5.2.1 forbids, or signed as a whole, and takes all of its texts.
+func (p *parse) innerText(n *node, b []byte, how format, limit int) (cut bool) {
 	if p.inner >= innerDepth {
 		p.bad.add("LIM_DEPTH", n.path, n.offBody, "")
 		return true
 	}
 	m := run(openBytes(b), p.lim, nil, p.inner+1)
-	lines := []string{"Subject: " + m.Subject}
-	for _, a := range [...][]mail.Address{m.From, m.To, m.Cc} {
-		for _, one := range a {
-			lines = append(lines, one.String())
-		}
+	var lines []string
+	if how == enclosed {
+		n.message = p.limitHead(nestedOf(m))
+		lines = headLines(n.message)
 	}
 	lines = append(lines, m.Text, m.HTMLText)
 	for _, part := range m.Parts {
@@ -131,7 +156,7 @@ func (p *parse) innerText(n *node, b []byte, limit int) (cut bool) {
 			n.status = part.TextStatus
 		}
 	}
-	n.text, cut = readable.Plain(strings.Join(lines, "\n"), limit)
+	n.text, cut = readable.Plain(strings.Join(slices.DeleteFunc(lines, func(s string) bool { return s == "" }), "\n"), limit)
 	return cut
 }
 
@@ -140,6 +165,8 @@ func formatOf(n *node) format {
 	switch {
 	case isMessage(n.ctype):
 		return enclosed
+	case isCMS(n):
+		return signed
 	case n.ctype == "text/html", n.ctype == "application/xhtml+xml", n.ctype == "text/enriched", n.ctype == "text/richtext":
 		return markup
 	case n.ctype == "text/rtf":
@@ -188,11 +215,11 @@ func opaqueStatus(n *node) mail.TextStatus {
 		"application/pgp-keys", "application/pgp-encrypted":
 		return mail.TextNone
 	case "application/pkcs7-mime", "application/x-pkcs7-mime":
-		return smimeStatus(n.smime)
+		return smimeStatus(smimeType(n))
 	}
 	major, _, _ := strings.Cut(n.ctype, "/")
 	switch {
-	case n.parent != nil && n.parent.ctype == "multipart/encrypted":
+	case n.parent != nil && n.parent.ctype == "multipart/encrypted", besidePGP(n):
 		return mail.TextEncrypted
 	case media(n.ctype), major == "font", major == "model":
 		return mail.TextNone
@@ -208,13 +235,19 @@ func opaqueStatus(n *node) mail.TextStatus {
 	return mail.TextUnsupported
 }
 
-// smimeStatus maps the smime-type (RFC 8551 section 3.2.2); a signed message
-// wraps text that is not taken out here.
+// besidePGP reports whether n is the encrypted part of a PGP/MIME message whose
+// multipart/encrypted some server has turned into a multipart/mixed.
+func besidePGP(n *node) bool {
+	return n.parent != nil && n.ctype == "application/octet-stream" &&
+		slices.ContainsFunc(n.parent.kids, func(kid *node) bool { return kid.ctype == "application/pgp-encrypted" })
+}
+
+// smimeStatus is for what holds no text that could be taken out.
 func smimeStatus(kind string) mail.TextStatus {
 	switch kind {
-	case "signed-data", "compressed-data":
+	case signedData, compressedData:
 		return mail.TextUnsupported
-	case "certs-only":
+	case certsOnly:
 		return mail.TextNone
 	}
 	return mail.TextEncrypted

@@ -38,6 +38,27 @@ func messageIDs(v string) (ids []string, ok bool) {
 	}
 }
 
+// referenceIDs returns the ids of a References value. Without brackets only
+// what has an @ is one.
+func referenceIDs(v string) []string {
+	ids, ok := messageIDs(v)
+	if ok || strings.Contains(v, "<") {
+		return ids
+	}
+	return slices.DeleteFunc(ids, func(id string) bool { return !strings.Contains(id, "@") })
+}
+
+// replyIDs returns the ids of an In-Reply-To value. Without brackets it is one
+// only if it is a single word: old mail software writes sentences there, with
+// addresses in them.
+func replyIDs(v string) []string {
+	ids := referenceIDs(v)
+	if len(strings.Fields(v)) > 1 && !strings.Contains(v, "<") {
+		return nil
+	}
+	return ids
+}
+
 func appendID(ids []string, id string) []string {
 	id = strings.Join(strings.Fields(clean(id)), "")
 	if len(id) > maxMessageID {

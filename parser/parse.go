@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/parser/charset"
@@ -35,24 +36,27 @@ type parse struct {
 	scanner
 	inner int // how many encoded messages this one lies in
 	left  int // octets of text that may still be kept
+	heads int // addresses that may still be kept of messages in the message
 }
 
 // run parses what w shows. A panic is a fault of this package that must not
 // cost the mail: its raw octets become the text.
 func run(w *window, lim Limits, onSpan func(spanKind, int64, int64), inner int) (m *mail.Message) {
 	setCharsets()
-	p := &parse{scanner: scanner{w: w, lim: lim, bad: &defects{}, onSpan: onSpan}, inner: inner, left: lim.MailText}
+	p := &parse{scanner: scanner{w: w, lim: lim, bad: &defects{}, onSpan: onSpan}, inner: inner, left: lim.MailText, heads: lim.Addresses}
 	defer func() {
 		if v := recover(); v != nil {
 			m = p.salvage(v)
 		}
 	}()
 	root := p.scan()
-	m = &mail.Message{Parser: Version, Size: w.size}
+	m = &mail.Message{Parser: Version, Size: w.size, EOL: p.lines}
 	p.fields(root, m)
 	p.readTexts(root)
 	m.Text, m.HTMLText = p.view(root)
-	m.Parts = p.list(root)
+	m.Report = p.report(root)
+	m.Crypto = p.crypto(root)
+	m.Parts = p.partList(root)
 	if p.blank() {
 		p.bad.add("EMPTY", "", 0, "")
 	}
@@ -77,8 +81,8 @@ func (p *parse) salvage(v any) *mail.Message {
 	return m
 }
 
-// list turns the tree into parts, containers before their children.
-func (p *parse) list(root *node) []mail.Part {
+// partList turns the tree into parts, containers before their children.
+func (p *parse) partList(root *node) []mail.Part {
 	parts := make([]mail.Part, 0, p.parts)
 	walk(root, func(n *node) {
 		part := mail.Part{
@@ -86,6 +90,10 @@ func (p *parse) list(root *node) []mail.Part {
 			Type: n.ctype, Charset: n.used, Encoding: n.encoding, Disposition: n.disposition,
 			FileName: n.fileName, ContentID: n.cid, Role: n.role,
 			Size: n.size, Digest: n.digest, TextStatus: n.status,
+			CharsetSource: n.source, Message: n.message,
+		}
+		if n.source != "" && !strings.EqualFold(n.charset, n.used) {
+			part.CharsetDeclared = n.charset
 		}
 		if n.kind != leaf {
 			// RFC 2045 section 6.4 allows a container no encoding; what it says is

@@ -52,7 +52,8 @@ type scanner struct {
 	w       *window
 	lim     Limits
 	bad     *defects
-	eol     byte // '\n', or '\r' in a message that has no LF
+	lines   string // how lines end, for mail.Message.EOL
+	eol     byte   // '\n', or '\r' in a message that has no LF
 	stack   []string
 	parts   int
 	guesses int
@@ -73,9 +74,13 @@ type stop struct {
 // scan cuts the message and returns the root of its tree.
 func (s *scanner) scan() *node {
 	s.eol = '\n'
-	if lf, cr := s.w.lineEnds(); !lf && cr {
+	var at int64
+	switch s.lines, at = s.w.lineEnds(); s.lines {
+	case eolCR:
 		s.eol = '\r'
 		s.bad.add("EOL_BARE_CR", "", 0, "")
+	case eolMixed:
+		s.bad.add("EOL_MIXED", "", at, "")
 	}
 	root := &node{path: "1"}
 	s.entity(root, 0)

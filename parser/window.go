@@ -101,19 +101,3 @@ func (w *window) fill(off int64, need int) {
 	}
 	w.err = err
 }
-
-// lineEnds reports whether the message has a line feed, and whether it has a CR before that.
-func (w *window) lineEnds() (lf, cr bool) {
-	for off := int64(0); off < w.size; {
-		b := w.from(off, 1)
-		if len(b) == 0 {
-			break
-		}
-		if bytes.IndexByte(b, '\n') >= 0 {
-			return true, cr
-		}
-		cr = cr || bytes.IndexByte(b, '\r') >= 0
-		off += int64(len(b))
-	}
-	return false, cr
-}
