@@ -10,7 +10,7 @@ import (
 var (
 	ParseDate  = parseDate
 	Canonical  = canonical
-	MessageIDs = messageIDs
+	ReadIDs    = messageIDs
 	FileName   = safeFileName
 	Severities = severities
 	Lenient    = lenient
@@ -36,14 +36,14 @@ func ParsePanicking(b []byte) *mail.Message {
 	return run(openBytes(b), DefaultLimits(), func(spanKind, int64, int64) { panic("on purpose") }, 0)
 }
 
-// Words decodes the encoded words of v and says whether they were sound.
-func Words(v string) (text string, bad, inject bool) {
+// ReadWords decodes the encoded words of v and says whether they were sound.
+func ReadWords(v string) (text string, bad, inject bool) {
 	w := wordReader{limit: 5000}
 	return w.read(v), w.bad, w.inject
 }
 
-// Addresses reads an address list.
-func Addresses(v string) ([]mail.Address, []mail.Defect) {
+// ReadAddresses reads an address list with its defects.
+func ReadAddresses(v string) ([]mail.Address, []mail.Defect) {
 	lim := DefaultLimits()
 	d := decoder{&lim, &defects{}, "", 0, ""}
 	list := d.addresses(d.utf8(v))

@@ -149,7 +149,7 @@ func TestAddresses(t *testing.T) {
 		`ann @ example . org`:                                  "|ann@example.org",
 		`O'Neil, "The <b>" <o@example.org>`:                    "O'Neil, The <b|o@example.org",
 	} {
-		list, _ := parser.Addresses(in)
+		list, _ := parser.ReadAddresses(in)
 		var got []string
 		for _, a := range list {
 			got = append(got, a.Name+"|"+a.Addr)
@@ -163,7 +163,7 @@ func TestAddresses(t *testing.T) {
 // TestRawIsKeptOfWhatWasGuessed lets a reader see what the guess was made of.
 func TestRawIsKeptOfWhatWasGuessed(t *testing.T) {
 	t.Parallel()
-	list, bad := parser.Addresses(`Doe, Jane <jane@example.org>`)
+	list, bad := parser.ReadAddresses(`Doe, Jane <jane@example.org>`)
 	want := []mail.Address{{Name: "Doe, Jane", Addr: "jane@example.org", Raw: "Doe, Jane <jane@example.org>"}}
 	if diff := cmp.Diff(want, list); diff != "" {
 		t.Error(diff)
@@ -171,7 +171,7 @@ func TestRawIsKeptOfWhatWasGuessed(t *testing.T) {
 	if len(bad) != 1 || bad[0].Code != "ADDR_LENIENT" {
 		t.Errorf("defects %v", bad)
 	}
-	if list, bad = parser.Addresses(`Jane <jane@example.org>`); list[0].Raw != "" || len(bad) != 0 {
+	if list, bad = parser.ReadAddresses(`Jane <jane@example.org>`); list[0].Raw != "" || len(bad) != 0 {
 		t.Errorf("a strict address has raw %q, defects %v", list[0].Raw, bad)
 	}
 }
@@ -205,7 +205,7 @@ func TestWords(t *testing.T) {
 		"=?":                                  "bad =?",
 		"=?=?=?":                              "bad =?=?=?",
 	} {
-		text, bad, inject := parser.Words(in)
+		text, bad, inject := parser.ReadWords(in)
 		got := text
 		switch {
 		case bad:
@@ -274,7 +274,7 @@ func TestMessageIDs(t *testing.T) {
 		"<>":                        "[] false",
 		"":                          "[] false",
 	} {
-		ids, ok := parser.MessageIDs(in)
+		ids, ok := parser.ReadIDs(in)
 		if got := fmt.Sprint(ids, ok); got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)
 		}

@@ -49,7 +49,7 @@ func FuzzAddress(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		list, _ := parser.Addresses(s)
+		list, _ := parser.ReadAddresses(s)
 		for _, a := range list {
 			for _, v := range []string{a.Name, a.Addr, a.Raw} {
 				if !utf8.ValidString(v) || strings.ContainsAny(v, "\r\n\x00") {
@@ -68,7 +68,7 @@ func FuzzWord(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got, _, _ := parser.Words(s)
+		got, _, _ := parser.ReadWords(s)
 		if utf8.ValidString(s) && !utf8.ValidString(got) {
 			t.Errorf("%q became %q", s, got)
 		}
