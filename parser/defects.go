@@ -36,6 +36,10 @@ import (
 //	EXT_ENCRYPTED, EXT_UNSUPPORTED  the part's text cannot be read
 //	GM_FALLBACK   go-message refused a body that was then read leniently
 //	EMPTY         no octets, or only line ends
+//	JOURNAL_UNPARSED    a journal report that is not understood; read as an ordinary mail
+//	JOURNAL_PARTLY      lines of a journal report that are not understood, or no recipient in it
+//	JOURNAL_NO_MESSAGE  a journal report without the message it is about
+//	ENVELOPE_UNKNOWN    nothing that the mailbox trusts says whom the message was for
 //	PANIC         the parser failed on this message; its raw bytes became its text
 var severities = map[string]mail.Severity{
 	"EOL_BARE_CR": mail.Warn, "EOL_MIXED": mail.Info, "EOL_MULTI_CR": mail.Info,
@@ -55,6 +59,7 @@ var severities = map[string]mail.Severity{
 	"LIM_WORDS": mail.Loss, "LIM_PARAMS": mail.Loss, "LIM_PARTS": mail.Warn, "LIM_DEPTH": mail.Warn, "LIM_TEXT": mail.Loss,
 	"EXT_ENCRYPTED": mail.Loss, "EXT_UNSUPPORTED": mail.Loss,
 	"GM_FALLBACK": mail.Info, "EMPTY": mail.Info, "PANIC": mail.Loss,
+	"JOURNAL_UNPARSED": mail.Warn, "JOURNAL_PARTLY": mail.Info, "JOURNAL_NO_MESSAGE": mail.Warn, "ENVELOPE_UNKNOWN": mail.Info,
 }
 
 // defects collects what is wrong, one entry per code: its count and where it
@@ -85,3 +90,6 @@ func (d *defects) sorted() []mail.Defect {
 	})
 	return d.list
 }
+
+// Severity returns the severity of a code of the table, "" for any other.
+func Severity(code string) mail.Severity { return severities[code] }
