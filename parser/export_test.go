@@ -8,12 +8,14 @@ import (
 
 // Seams for the tests of the package's outside.
 var (
-	ParseDate  = parseDate
-	Canonical  = canonical
-	ReadIDs    = messageIDs
-	FileName   = safeFileName
-	Severities = severities
-	Lenient    = lenient
+	ParseDate     = parseDate
+	Canonical     = canonical
+	ReadIDs       = messageIDs
+	FileName      = safeFileName
+	Severities    = severities
+	Lenient       = lenient
+	SubjectBase   = subjectBase
+	SignedContent = signedContent
 )
 
 // A Span is a run of octets and what the scanner took it for.

@@ -175,7 +175,7 @@ func formatOf(n *node) format {
 		return plain
 	case n.ctype == "application/json", n.ctype == "application/xml", n.ctype == "application/ics", n.ctype == "application/x-yaml":
 		return plain
-	case n.ctype == "application/octet-stream" && n.parent != nil && n.parent.ctype == "multipart/encrypted":
+	case n.ctype == "application/octet-stream" && (n.parent != nil && n.parent.ctype == "multipart/encrypted" || besidePGP(n)):
 		return opaque
 	case n.ctype == "application/octet-stream" && textExtension(n.fileName):
 		if ext := extension(n.fileName); ext == ".htm" || ext == ".html" {
