@@ -64,6 +64,12 @@ func (c *committer) pause(ctx context.Context) {
 
 // await waits for something to do and reports whether there can be more.
 func (c *committer) await(ctx context.Context) bool {
+	select {
+	case t := <-c.turns: // also while nothing can be sealed
+		c.give(ctx, t)
+		return true
+	default:
+	}
 	if len(c.first) > 0 || c.follow.behind() && ctx.Err() == nil {
 		return true
 	}
@@ -73,6 +79,9 @@ func (c *committer) await(ctx context.Context) bool {
 			c.take(it)
 		}
 		return ok
+	case t := <-c.turns:
+		c.give(ctx, t)
+		return true
 	case <-c.follow.wake:
 		return true
 	}

@@ -99,6 +99,8 @@ type Sink struct {
 	started  atomic.Bool
 	// coming counts the items accepted that have not reached the committer.
 	coming atomic.Int64
+	turns  chan turn
+	ended  chan struct{} // closed when the committer has ended
 
 	follow follower
 	health health
@@ -128,6 +130,8 @@ func New(o Options) (*Sink, error) {
 		octets:   semaphore.NewWeighted(o.QueueBytes),
 		queue:    make(chan *item, o.QueueLen),
 		prepared: make(chan *item, o.QueueLen),
+		turns:    make(chan turn),
+		ended:    make(chan struct{}),
 	}
 	s.follow.init(s.o)
 	return s, nil
@@ -258,5 +262,6 @@ func (s *Sink) Run(ctx context.Context) error {
 	preparers.Wait()
 	close(s.prepared)
 	committer.Wait()
+	close(s.ended)
 	return nil
 }
