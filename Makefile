@@ -79,8 +79,11 @@ bench: contenders
 losses: contenders
 	$(GO) test -run '^$$' -bench Losses -benchtime 1x -timeout 20m ./cmd/mailkeep
 
-# Each fuzz target of each package, one after the other.
+# Each fuzz target of each package, one after the other, and before them the
+# damaged mails that "test" makes some thousands of.
+MUTANTS ?= 10000000
 fuzz:
+	MAILKEEP_MUTANTS=$(MUTANTS) $(GO) test -v -run '^TestMutants$$' -timeout 8h ./parser
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \

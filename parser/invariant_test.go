@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -123,19 +122,24 @@ func checkPart(b []byte, p mail.Part) error {
 	return nil
 }
 
-// timeBound is what a message of the corpus or a mutant of one may take. It is
-// far above the norm, because the machine may be busy with other tests.
-const timeBound = 10 * slowdown * time.Second
+// timeBound is what a message of the corpus or a mutant of one may take, tens of
+// times what any of them does.
+const timeBound = 2 * slowdown * time.Second
 
+// checkTimed is check with a bound on time. A machine that is busy with other
+// tests gets more tries: what a message costs is the best of them.
 func checkTimed(b []byte, lim parser.Limits) error {
-	start := time.Now()
-	if err := check(b, lim); err != nil {
-		return err
+	var took time.Duration
+	for range 4 {
+		start := time.Now()
+		if err := check(b, lim); err != nil {
+			return err
+		}
+		if took = time.Since(start); took < timeBound {
+			return nil
+		}
 	}
-	if d := time.Since(start); d > timeBound {
-		return fmt.Errorf("took %v for %d octets", d, len(b))
-	}
-	return nil
+	return fmt.Errorf("took %v for %d octets", took, len(b))
 }
 
 // corpus returns the messages of the folder that holds real mail, beside the
@@ -239,78 +243,4 @@ func TestDeterministic(t *testing.T) {
 			t.Errorf("%s: a window of 512 octets differs (%v): %s", name, err, cmp.Diff(first, windowed))
 		}
 	}
-}
-
-const (
-	mutants    = 20_000
-	mutantSize = 12 << 10 // mails above it are mutated by their beginning
-)
-
-// TestInvariantsOnMutants damages mails in the ways that transports, mail
-// software and attackers do. The seed is fixed, so a failure can be repeated.
-func TestInvariantsOnMutants(t *testing.T) {
-	t.Parallel()
-	var seeds [][]byte
-	mails := corpus(t)
-	for _, name := range sortedKeys(mails) {
-		if b := mails[name]; len(b) > 0 {
-			seeds = append(seeds, b[:min(len(b), mutantSize)])
-		}
-	}
-	rng := rand.New(rand.NewPCG(1, 2))
-	failures := 0
-	for i := range mutants {
-		b := mutate(rng, seeds)
-		if err := checkTimed(b, parser.Limits{}); err != nil {
-			t.Errorf("mutant %d (%d octets): %v", i, len(b), err)
-			if failures++; failures > 5 {
-				t.Fatal("too many failures")
-			}
-		}
-	}
-}
-
-// mutate returns a damaged copy of one of the seeds.
-func mutate(rng *rand.Rand, seeds [][]byte) []byte {
-	b := bytes.Clone(seeds[rng.IntN(len(seeds))])
-	for range 1 + rng.IntN(4) {
-		if len(b) == 0 {
-			return b
-		}
-		at := rng.IntN(len(b))
-		end := min(len(b), at+1+rng.IntN(200))
-		switch rng.IntN(10) {
-		case 0: // flip
-			b[at] ^= 1 << rng.IntN(8)
-		case 1: // cut
-			b = b[:at]
-		case 2: // remove a run
-			b = append(b[:at:at], b[end:]...)
-		case 3: // repeat a run
-			b = append(b[:end:end], b[at:]...)
-		case 4: // splice another mail in
-			other := seeds[rng.IntN(len(seeds))]
-			b = append(b[:at:at], other[rng.IntN(len(other)):]...)
-		case 5: // move a line
-			line := b[at:end]
-			b = append(append(b[:at:at], b[end:]...), line...)
-		case 6: // change line ends
-			b = bytes.ReplaceAll(b, []byte("\r\n"), []byte([]string{"\n", "\r", "\r\r\n", "\n\r"}[rng.IntN(4)]))
-		case 7: // put something special in
-			word := special[rng.IntN(len(special))]
-			b = append(b[:at:at], append([]byte(word), b[at:]...)...)
-		case 8: // lose a fold or a blank line
-			b = bytes.Replace(b, []byte("\n\n"), []byte("\n"), 1+rng.IntN(3))
-		case 9: // double boundaries
-			b = bytes.ReplaceAll(b, []byte("\n--"), []byte("\n\n--"))
-		}
-		b = b[:min(len(b), 2*mutantSize)]
-	}
-	return b
-}
-
-var special = []string{
-	"\r\n\r\n", "\n--", "--\n", "\x00", "\xff\xfe", "=?utf-8?B?", "?=", "\n\n--b\n", "\r", "=", "=\n", ";\n", "\"", "<", ">", "(", ")",
-	"Content-Type: multipart/mixed; boundary=b\n\n--b\n", "Content-Transfer-Encoding: base64\n", "Content-Type: message/rfc822\n\n",
-	"Content-Transfer-Encoding: quoted-printable\n", "\xef\xbb\xbf", "\nFrom x Mon Jan 1\n", "*0*=", "%zz", ":;", "\x1b$B", "charset=utf-7;",
 }
