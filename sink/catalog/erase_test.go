@@ -146,8 +146,9 @@ func TestHolds(t *testing.T) {
 		Matters []string
 	}
 	held := func(from uint64) (rows []row) {
-		if err := c.Held(from, func(seq, of uint64, m []string) bool { rows = append(rows, row{seq, of, m}); return true }); err != nil {
-			t.Error(err)
+		upTo, err := c.Held(from, func(seq, of uint64, m []string) bool { rows = append(rows, row{seq, of, m}); return true })
+		if err != nil || upTo != c.Cursor() {
+			t.Error(upTo, err)
 		}
 		return rows
 	}

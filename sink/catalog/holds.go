@@ -140,10 +140,11 @@ func (c *Catalog) HeldBy(id mail.ID) (matters []string, err error) {
 
 // Held calls yield with every record from a position on that is held itself or by
 // its mailbox, in order, until it returns false: its position, that of the message
-// which has its bytes, and the matters. It reads all entries from there, unless
-// nothing is held at all.
-func (c *Catalog) Held(from uint64, yield func(seq, of uint64, matters []string) bool) error {
-	return c.view(func(tx *bolt.Tx) error {
+// which has its bytes, and the matters. It returns up to which position of the ledger
+// that is true. It reads all entries from there, unless nothing is held at all.
+func (c *Catalog) Held(from uint64, yield func(seq, of uint64, matters []string) bool) (upTo uint64, err error) {
+	err = c.view(func(tx *bolt.Tx) error {
+		upTo = readCursor(tx)
 		if !anyHeld(tx) {
 			return nil
 		}
@@ -173,6 +174,7 @@ func (c *Catalog) Held(from uint64, yield func(seq, of uint64, matters []string)
 		}
 		return nil
 	})
+	return upTo, err
 }
 
 func anyHeld(tx *bolt.Tx) bool {

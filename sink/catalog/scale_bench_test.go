@@ -78,9 +78,6 @@ func fillScale(b *testing.B, c *Catalog, rows uint64) (most int64) {
 			tenth, at = seq, time.Now()
 		}
 		most = max(most, anonymous(b))
-		if seq%(scaleBatch*250) == 0 {
-			b.Logf("%d rows in %.0f s, %d MB of memory", seq, time.Since(begin).Seconds(), most/1e6)
-		}
 	}
 	b.ReportMetric(float64(rows)/time.Since(begin).Seconds(), "rows/s")
 	if rows > tenth {

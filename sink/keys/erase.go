@@ -37,6 +37,16 @@ func Erase(ctx context.Context, dirs []*Dir, erasures []Erasure) (Rotation, erro
 	})
 }
 
+// Erasable returns the error that Erase would return before it changes anything.
+func Erasable(ctx context.Context, dirs []*Dir, erasures []Erasure) error {
+	_, err := locked(ctx, dirs, func() (Rotation, error) {
+		e := eraser{dirs: dirs, w: dirs[0].Wrapper}
+		defer e.wipe()
+		return Rotation{}, e.ready(ctx, erasures)
+	})
+	return err
+}
+
 // An eraser works on one call of Erase.
 type eraser struct {
 	dirs  []*Dir
@@ -56,10 +66,7 @@ type erasing struct {
 }
 
 func (e *eraser) run(ctx context.Context, erasures []Erasure) (Rotation, error) {
-	if err := e.plan(ctx, erasures); err != nil || len(e.todo) == 0 {
-		return e.done, err
-	}
-	if err := e.w.DestroyEpoch(ctx, Epoch{Group: e.group}); err != nil {
+	if err := e.ready(ctx, erasures); err != nil || len(e.todo) == 0 {
 		return e.done, err
 	}
 	to, err := e.epoch(ctx)
@@ -78,6 +85,14 @@ func (e *eraser) run(ctx context.Context, erasures []Erasure) (Rotation, error) 
 	e.done.Rewritten += rest.Rewritten
 	e.done.Kept = rest.Kept - (e.done.Rewritten - rest.Rewritten)
 	return e.done, err
+}
+
+// ready makes the plan, and asks whether the source can destroy.
+func (e *eraser) ready(ctx context.Context, erasures []Erasure) error {
+	if err := e.plan(ctx, erasures); err != nil || len(e.todo) == 0 {
+		return err
+	}
+	return e.w.DestroyEpoch(ctx, Epoch{Group: e.group})
 }
 
 // plan opens all key files that lose keys, and changes nothing.

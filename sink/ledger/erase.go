@@ -88,12 +88,12 @@ type Order struct {
 //
 // On nil the keys are destroyed. After an error, or a crash, some may be; the
 // same call again goes on. mail.Invalid says, before anything is changed, that a
-// record is not encrypted or that there are more than 10,000, mail.NotFound
-// that there is no such record. What is erased already is no error.
+// record is not encrypted, that there are more than 10,000, or that their keys
+// cannot be destroyed, mail.NotFound that there is no such record. What is erased already is no error.
 //
 // A reader in another process may still have the key of a record for a minute.
 func (l *Ledger) Erase(ctx context.Context, o Order) (keys.Rotation, error) {
-	erasures, err := l.erasures(ctx, o.Records)
+	erasures, err := l.erasable(ctx, o.Records)
 	if err != nil {
 		return keys.Rotation{}, fmt.Errorf("erase: %w", err)
 	}
@@ -103,7 +103,7 @@ func (l *Ledger) Erase(ctx context.Context, o Order) (keys.Rotation, error) {
 	}
 	// If we die here, an event says that records are to be erased that can be
 	// read. Those who ordered it have no answer, and order again.
-	done, err := keys.Erase(ctx, append([]*keys.Dir{l.opts.Keys}, l.opts.Others...), erasures)
+	done, err := keys.Erase(ctx, l.keyDirs(), erasures)
 	// Whatever the end was, keys that may be gone are not used from memory.
 	for _, e := range erasures {
 		err = errors.Join(err, l.forgetKeys(e))
@@ -117,6 +117,22 @@ func (l *Ledger) Erase(ctx context.Context, o Order) (keys.Rotation, error) {
 	}
 	return done, nil
 }
+
+// Erasable returns the error that Erase would return before it changes anything.
+func (l *Ledger) Erasable(ctx context.Context, records []mail.ID) error {
+	_, err := l.erasable(ctx, records)
+	return err
+}
+
+func (l *Ledger) erasable(ctx context.Context, records []mail.ID) ([]keys.Erasure, error) {
+	erasures, err := l.erasures(ctx, records)
+	if err != nil {
+		return nil, err
+	}
+	return erasures, keys.Erasable(ctx, l.keyDirs(), erasures)
+}
+
+func (l *Ledger) keyDirs() []*keys.Dir { return append([]*keys.Dir{l.opts.Keys}, l.opts.Others...) }
 
 func (l *Ledger) tell(ctx context.Context, note mail.Erase) error {
 	e, err := l.Maker().Event(mail.Event{Type: mail.EventErase, Erase: &note})
