@@ -102,6 +102,7 @@ func (k *checking) mailbox(m *Mailbox) {
 	k.overrides(m.key, overrides{m.Interval, m.Window, m.BatchMessages, m.BatchSize})
 	k.deletion(m.key, deletion{m.DeleteAge, m.MaxDoubt, m.MaxDoubtPercent})
 	k.consuming(m)
+	k.envelope(m)
 	if h.NoPipelining && m.Window > 1 {
 		k.fault(join(m.key, "window"), "contradicts no_pipelining of its host", "remove one of them")
 	}

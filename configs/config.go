@@ -418,6 +418,14 @@ type Mailbox struct {
 	MaxDoubtPercent int `koanf:"max_doubt_percent"`
 	// How the server is special, as "profile" of hosts.
 	Profile string `koanf:"profile" enum:"gmail"`
+	// What the mailbox receives. journal: journal reports of Exchange or Microsoft
+	// 365. The message in a report is then the one that is shown and searched, and
+	// its recipients are those that the report names, Bcc included. Only a mailbox to
+	// which nobody but the server can send may be marked so: a sender can write a
+	// report too. After a change, "mailkeep reparse --mailbox NAME". Default: ordinary.
+	Mode string `koanf:"mode" enum:"ordinary,journal"`
+	// Where the mail of a mailbox that gathers that of many says whom it was for.
+	Envelope Envelope `koanf:"envelope"`
 
 	secret Secret
 	key    string // "mailboxes[3]", or "" plus file for one of the mailboxes file

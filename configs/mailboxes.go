@@ -106,6 +106,9 @@ func (d *document) csvHead(head []string, s *shape) bool {
 		case s.children[head[i]] == nil:
 			d.fault(1, clip(head[i]), unknownKey(head[i], s))
 			ok = false
+		case s.children[head[i]].form != formValue:
+			d.fault(1, head[i], problem{"is more than a cell can hold", "set it in a YAML file"})
+			ok = false
 		case slices.Contains(head[:i], head[i]):
 			d.fault(1, head[i], problem{"is a column twice", "remove one of them"})
 			ok = false

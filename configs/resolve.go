@@ -21,6 +21,9 @@ const (
 
 	ProfileGmail = "gmail"
 
+	ModeOrdinary = "ordinary"
+	ModeJournal  = "journal"
+
 	MetricsAuto = "auto"
 	MetricsOn   = "on"
 	MetricsOff  = "off"
@@ -65,6 +68,9 @@ type ResolvedMailbox struct {
 	LFOnly          bool
 	NoPipelining    bool
 	RetrConsuming   bool
+	// Journal says that the mailbox receives journal reports.
+	Journal  bool
+	Envelope ResolvedEnvelope
 }
 
 // Resolve returns the mailboxes in the order of the configuration with all
@@ -115,6 +121,8 @@ func (c *Config) resolve(m *Mailbox) ResolvedMailbox {
 		LFOnly:          h.LFOnly,
 		NoPipelining:    h.NoPipelining,
 		RetrConsuming:   h.RetrConsuming || profile == ProfileGmail,
+		Journal:         m.Mode == ModeJournal,
+		Envelope:        m.Envelope.resolve(),
 	}
 }
 
