@@ -22,10 +22,6 @@ const aheadFrames = 256
 // keepBuffer is the largest buffer that is kept for the next frame.
 const keepBuffer = 1 << 20
 
-// fastRoom is the free room in a buffer that zstd wants, of a frame whose length
-// it does not know, to decode by its assembly: a block, and some metadata.
-const fastRoom = 160 << 10
-
 // An ahead examines the frames of a segment before the verifier comes to them,
 // on all processors: hashing and decompressing is nearly all of the work. What
 // depends on the order of records stays with the verifier. Its methods are

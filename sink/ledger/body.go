@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -42,7 +41,7 @@ func (m means) decode(s *scratch, h *header, body []byte) (decoded, error) {
 		return decoded{}, err
 	}
 	if h.codec != codecRaw {
-		plain, err := m.coder.inflate(slices.Grow(s.plain[:0], int(h.plainLen)+fastRoom), inside)
+		plain, err := m.coder.inflate(s.plain, inside, h.plainLen)
 		if err != nil {
 			return decoded{}, err
 		}

@@ -1,10 +1,10 @@
 package ledger
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -15,7 +15,7 @@ import (
 // used by many goroutines at once.
 type coder struct {
 	codec    uint8
-	encoders sync.Pool
+	packers  sync.Pool
 	decoders sync.Pool // of whole bodies
 	// A decoder that has left a stream in the middle has no room for a whole
 	// body, and would wait for it for ever: such have a pool of their own.
@@ -36,7 +36,7 @@ func newCoder(dictionary []byte) *coder {
 		encoder = append(encoder, zstd.WithEncoderDict(dictionary))
 		decoder = append(decoder, zstd.WithDecoderDicts(dictionary))
 	}
-	c.encoders.New = func() any { return newEncoder(encoder) }
+	c.packers.New = func() any { return &packer{encoder: newEncoder(encoder)} }
 	c.decoders.New = func() any { return newDecoder(decoder) }
 	c.streams.New = func() any { return newDecoder(decoder) }
 	return c
@@ -72,25 +72,47 @@ func newDecoder(o []zstd.DOption) *zstd.Decoder {
 	return d
 }
 
+// A packer is an encoder and where it writes to. It is one thing so that the
+// encoder need not be told of each output, which against a dictionary means to
+// copy its table once more.
+type packer struct {
+	encoder *zstd.Encoder
+	out     []byte
+}
+
+// Write implements io.Writer for the encoder.
+func (p *packer) Write(b []byte) (int, error) {
+	p.out = append(p.out, b...)
+	return len(b), nil
+}
+
+// pack returns the zstd frame of prefix || raw, of which the prefix ends a block.
+// The frame tells its length, so that who reads it needs no room to spare.
+func (p *packer) pack(prefix, raw []byte) ([]byte, error) {
+	n := len(prefix) + len(raw)
+	p.out = make([]byte, 0, n/2)
+	p.encoder.ResetContentSize(p, int64(n))
+	_, err1 := p.encoder.Write(prefix)
+	err2 := p.encoder.Flush()
+	_, err3 := p.encoder.Write(raw)
+	err := errors.Join(err1, err2, err3, p.encoder.Close())
+	out := p.out
+	p.out = nil
+	return out, err
+}
+
 // encode returns codec(u32 len(meta) || meta || raw) and the codec, which is raw
 // where zstd gains nothing. The metadata ends a block of the zstd frame, so that
 // a reader can stop behind it.
 func (c *coder) encode(meta, raw []byte) (uint8, []byte) {
 	prefix := storedBody(meta, nil)
-	var out bytes.Buffer
-	out.Grow((len(prefix) + len(raw)) / 2)
-	e := c.encoders.Get().(*zstd.Encoder)
-	e.Reset(&out)
-	_, err1 := e.Write(prefix)
-	err2 := e.Flush()
-	_, err3 := e.Write(raw)
-	err := errors.Join(err1, err2, err3, e.Close())
-	e.Reset(nil)
-	c.encoders.Put(e)
-	if err != nil || out.Len() >= len(prefix)+len(raw) {
+	p := c.packers.Get().(*packer)
+	out, err := p.pack(prefix, raw)
+	c.packers.Put(p)
+	if err != nil || len(out) >= len(prefix)+len(raw) {
 		return codecRaw, storedBody(meta, raw)
 	}
-	return c.codec, out.Bytes()
+	return c.codec, out
 }
 
 // storedBody returns u32 len(meta) || meta || raw: the body of codec 0.
@@ -101,11 +123,25 @@ func storedBody(meta, raw []byte) []byte {
 	return append(b, raw...)
 }
 
-// inflate decompresses a whole body behind what is in buf.
-func (c *coder) inflate(buf, body []byte) ([]byte, error) {
+// fastRoom is the free room in a buffer that zstd wants, of a frame that does not
+// tell its length, to decode by its assembly: a block, and some metadata. Frames
+// that tell it want overRoom behind it.
+const (
+	fastRoom = 160 << 10
+	overRoom = 16
+)
+
+// inflate decompresses a whole body, of n octets and some metadata, into buf or
+// a longer buffer.
+func (c *coder) inflate(buf, body []byte, n uint64) ([]byte, error) {
 	d := c.decoders.Get().(*zstd.Decoder)
 	defer c.decoders.Put(d)
-	inside, err := d.DecodeAll(body, buf)
+	room := n + fastRoom
+	var frame zstd.Header
+	if err := frame.Decode(body); err == nil && frame.HasFCS {
+		room = min(room, frame.FrameContentSize+overRoom)
+	}
+	inside, err := d.DecodeAll(body, slices.Grow(buf[:0], int(room)))
 	if err != nil {
 		return nil, fmt.Errorf("body does not decompress: %w", err)
 	}
