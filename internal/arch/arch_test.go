@@ -68,6 +68,9 @@ var homes = []struct {
 	{"github.com/digitorus/", []string{"sink/tlog"}, "one verifier of time stamps"},
 	{"github.com/xdg-go/", []string{"poller/pop3"}, "one client of POP3"},
 	{"golang.org/x/oauth2", []string{"poller/oauth"}, "one source of tokens"},
+	{"github.com/bodgit/", []string{"parser/extract"}, "one reader of documents"},
+	{"github.com/nwaples/", []string{"parser/extract"}, "one reader of documents"},
+	{"github.com/ulikunitz/", []string{"parser/extract"}, "one reader of documents"},
 	{"golang.org/x/net/proxy", []string{"poller/proxy"}, "one way through proxies"},
 }
 

@@ -117,12 +117,23 @@ func (r *reading) run() (err error) {
 	return r.reader()(r)
 }
 
-// status maps what a reader returned to a status.
+// status maps what a reader returned, and what it wrote until then, to a status.
 func (r *reading) status(err error) mail.TextStatus {
+	status := statusOf(err)
 	switch {
-	case err == nil && !r.out.cut:
+	case status == mail.TextOK && r.out.cut:
+		return mail.TextTruncated
+	case status == mail.TextFailed && (r.out.len() > 0 || r.res.Embedded > 0):
+		return mail.TextTruncated
+	}
+	return status
+}
+
+func statusOf(err error) mail.TextStatus {
+	switch {
+	case err == nil:
 		return mail.TextOK
-	case err == nil, errors.Is(err, errLimit):
+	case errors.Is(err, errLimit):
 		return mail.TextTruncated
 	case errors.Is(err, errEncrypted):
 		return mail.TextEncrypted
@@ -132,8 +143,6 @@ func (r *reading) status(err error) mail.TextStatus {
 		return mail.TextNone
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return mail.TextTimeout
-	case r.out.len() > 0 || r.res.Embedded > 0:
-		return mail.TextTruncated
 	}
 	return mail.TextFailed
 }

@@ -7,6 +7,24 @@ func (r *reading) reader() func(*reading) error {
 		return (*reading).plain
 	case HTML:
 		return (*reading).html
+	case XML:
+		return (*reading).xml
+	case ZIP, DOCX, XLSX, PPTX:
+		return (*reading).zipped
+	case ODF:
+		return (*reading).openDocument
+	case SevenZip:
+		return (*reading).sevenZip
+	case RAR:
+		return (*reading).rar
+	case Tar:
+		return (*reading).tar
+	case Gzip:
+		return (*reading).gzip
+	case Bzip2:
+		return (*reading).bzip2
+	case XZ:
+		return (*reading).xz
 	case PDF:
 		return func(r *reading) error { return r.tool(r.tools.PDF, errUnsupported) }
 	case Image:

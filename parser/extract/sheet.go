@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -55,6 +56,22 @@ func (s *sheet) write(text string) {
 		s.b.WriteString(text)
 	}
 }
+
+// words adds text with its white space folded.
+func (s *sheet) words(text []byte) {
+	fields := bytes.Fields(text)
+	for i, f := range fields {
+		if i > 0 || isSpace(text[0]) {
+			s.owe(spaceGap)
+		}
+		s.write(string(f))
+	}
+	if len(text) > 0 && isSpace(text[len(text)-1]) {
+		s.owe(spaceGap)
+	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
 // line adds text as a line of its own.
 func (s *sheet) line(text string) {
