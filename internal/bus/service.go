@@ -135,8 +135,12 @@ func (b *Bus) request(ctx context.Context, name string, p uint16, body []byte) (
 	defer cancelTry()
 	m, err := b.nc.RequestWithContext(try, serviceSubject(name, p), body)
 	if errors.Is(err, nats.ErrNoResponders) {
-		err = mail.Errorf(mail.Temporary, "no archive serves partition %d (%s)", p, name)
-		return nil, mail.WithHint(err, "start a process with the archive role")
+		role := "archive"
+		if name == serviceSearch {
+			role = "index"
+		}
+		err = mail.Errorf(mail.Temporary, "no process serves partition %d (%s)", p, name)
+		return nil, mail.WithHint(err, "start a process with the %s role", role)
 	}
 	if err != nil {
 		return nil, classify(ctx, "ask for "+name, err)
