@@ -6,7 +6,7 @@ COUNT    ?= 3
 ROUNDS   ?= 3
 TOOLS    := -modfile=internal/tools/go.mod
 
-.PHONY: all check check-static check-race test conformance servers demo run bench losses fuzz crash docs golden image clean
+.PHONY: gmime all check check-static check-race test conformance servers demo run bench compare losses fuzz crash docs golden image clean
 all: check
 
 # The gate.
@@ -73,6 +73,19 @@ bench: contenders
 	$(GO) test -p 1 -run '^$$' -bench . -benchmem -benchtime 0.3s -count $(COUNT) -timeout 30m $(PARTS)
 	$(GO) test -run '^$$' -bench 'Idle|Parallel' -benchtime 1x -timeout 20m ./cmd/mailkeep
 	$(GO) test -run '^$$' -bench 'Line|Fleet' -benchtime $(ROUNDS)x -timeout 60m ./cmd/mailkeep
+
+# What the parser makes of the corpus, beside GMime and Python's email: the table
+# of docs/parser-compare.md, and a failure for what is not explained there.
+compare: gmime
+	$(GO) test -tags compare -count 1 -v -run '^TestCompare$$' ./parser
+
+gmime:
+	@if pkg-config --exists gmime-3.0 2>/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends gcc libc6-dev pkg-config libgmime-3.0-dev python3; \
+	else \
+	  echo "missing: GMime 3. On Debian: sudo apt-get install gcc pkg-config libgmime-3.0-dev" >&2; exit 1; \
+	fi
 
 # What becomes of mail when servers misbehave: the table of docs/benchmarks.md
 # with other clients beside ours. It takes two minutes.

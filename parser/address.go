@@ -106,13 +106,13 @@ func (d decoder) displayName(s string) string {
 // opened and never closed does not hide a comma. It is linear: each search for
 // an end either moves on to it or is not made again.
 func splitAddresses(v string) (pieces []string) {
-	start := 0
+	start, angleEnd := 0, 0 // angleEnd is behind the last address in brackets of the piece at hand
 	noQuote, noParen := false, false
 	take := func(end, next int) {
 		if s := strings.TrimSpace(v[start:end]); s != "" {
 			pieces = append(pieces, s)
 		}
-		start = next
+		start, angleEnd = next, 0
 	}
 	for i := 0; i < len(v); i++ {
 		switch v[i] {
@@ -127,11 +127,16 @@ func splitAddresses(v string) (pieces []string) {
 		case '(':
 			i, noParen = skipTo(v, i, ')', noParen)
 		case '<':
-			if end := strings.IndexAny(v[i+1:], "<>"); end >= 0 && v[i+1+end] == '>' {
-				i += 1 + end
-				if next := strings.TrimLeft(v[i+1:min(len(v), i+9)], " \t"); next != "" && (next[0] == '<' || next[0] == '"') {
-					take(i+1, i+1) // a comma is missing
-				}
+			end := strings.IndexAny(v[i+1:], "<>")
+			if end < 0 || v[i+1+end] != '>' {
+				continue
+			}
+			hasAddress := strings.Contains(v[i+1:i+1+end], "@")
+			if hasAddress && angleEnd > 0 { // a comma is missing
+				take(angleEnd, angleEnd)
+			}
+			if i += 1 + end; hasAddress {
+				angleEnd = i + 1
 			}
 		case '=':
 			if strings.HasPrefix(v[i:], "=?") {
@@ -164,9 +169,12 @@ func skipTo(v string, i int, closing byte, none bool) (at int, noMore bool) {
 // angle says that it stood in brackets.
 func cutAddress(piece string) (name, addr string, angle bool) {
 	if i := strings.LastIndexByte(piece, '<'); i >= 0 {
-		inside, _, _ := strings.Cut(piece[i+1:], ">")
+		inside, _, _ := strings.Cut(skipComments(piece[i+1:]), ">")
 		if addr = canonical(bareAddress(inside)); addr != "" {
 			return piece[:i], addr, true
+		}
+		if strings.TrimSpace(inside) != "" { // an address in the name is not where the mail went
+			return piece, "", false
 		}
 	}
 	comment := ""
@@ -174,21 +182,36 @@ func cutAddress(piece string) (name, addr string, angle bool) {
 		comment = strings.Trim(piece[i:], "() ")
 		piece = piece[:i]
 	}
-	for _, s := range [...]string{piece, aroundAt.Replace(piece)} {
-		for word := range strings.FieldsSeq(s) {
-			if !strings.Contains(word, "@") {
-				continue
-			}
-			if addr = canonical(bareAddress(word)); addr != "" {
-				return strings.Replace(s, word, "", 1) + " " + comment, addr, false
-			}
+	closed := closeGaps(piece)
+	for word := range strings.FieldsSeq(closed) {
+		if !strings.Contains(word, "@") {
+			continue
+		}
+		if addr = canonical(bareAddress(word)); addr != "" {
+			return strings.Replace(closed, word, "", 1) + " " + comment, addr, false
 		}
 	}
 	return piece, "", false
 }
 
-// aroundAt closes the gaps in "ann @ example . org" (RFC 5322 section 4.4).
-var aroundAt = strings.NewReplacer(" @ ", "@", " @", "@", "@ ", "@", " . ", ".")
+// closeGaps takes the space out around @ and dots, as in "ann @ example . org"
+// (RFC 5322 section 4.4).
+func closeGaps(s string) string {
+	words := strings.Fields(s)
+	var sb strings.Builder
+	for i, w := range words {
+		if i > 0 && !joins(words[i-1], w) {
+			sb.WriteByte(' ')
+		}
+		sb.WriteString(w)
+	}
+	return sb.String()
+}
+
+// joins reports whether the space between two words does not part them.
+func joins(left, right string) bool {
+	return right[0] == '@' || right == "." || strings.HasSuffix(left, "@") || left == "."
+}
 
 // bareAddress strips what people wrap around an address, and the source route
 // of RFC 5322 section 4.4.

@@ -143,7 +143,7 @@ func (s *scanner) encodingName(n *node, f field, v string) string {
 	switch { // misspelt beyond the table
 	case strings.HasPrefix(v, "quoted"):
 		return "quoted-printable"
-	case strings.HasPrefix(v, "base"):
+	case strings.HasPrefix(v, "bas") && strings.Contains(v, "64"):
 		return "base64"
 	}
 	v = clean(s.decoderAt(n, f).utf8(v))

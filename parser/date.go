@@ -24,10 +24,15 @@ const daySlack = 24 * time.Hour
 // else the time it was fetched. Retention must not rest on it: senders choose
 // the first.
 func EffectiveDate(m *mail.Message, fetched time.Time) (t time.Time, source string) {
+	received := plausible(m.DateReceived, fetched)
+	limit := m.DateReceived
+	if !received { // a server whose clock is off does not make the sender's wrong
+		limit = time.Time{}
+	}
 	switch {
-	case plausible(m.DateHeader, m.DateReceived, fetched):
+	case plausible(m.DateHeader, limit, fetched):
 		return m.DateHeader.UTC(), FromHeader
-	case plausible(m.DateReceived, time.Time{}, fetched):
+	case received:
 		return m.DateReceived.UTC(), FromReceived
 	}
 	return fetched.UTC(), FromFetched
@@ -128,9 +133,9 @@ func (p *dateParser) number(tok string) bool {
 	switch {
 	case err != nil:
 		return false
-	case p.day == 0 && len(digits) <= 2 && n >= 1 && n <= 31:
+	case p.day == 0 && (len(digits) <= 2 || digits[0] == '0' && len(digits) == 3) && n >= 1 && n <= 31:
 		p.day = n
-		return len(digits) == len(tok)
+		return len(digits) == len(tok) && len(digits) <= 2
 	case p.year == 0 && len(digits) <= 4:
 		p.year = century(n, len(digits))
 		return len(digits) == len(tok) && len(digits) != 3

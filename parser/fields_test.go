@@ -96,6 +96,7 @@ func TestEffectiveDate(t *testing.T) {
 		"header before 1980":     {time.Unix(0, 0), at(-time.Hour), at(-time.Hour), "received"},
 		"both in the future":     {at(48 * time.Hour), at(48 * time.Hour), fetched, "fetched"},
 		"received in the future": {at(-time.Hour), at(9999 * time.Hour), at(-time.Hour), "header"},
+		"received before 1980":   {at(-time.Hour), time.Unix(0, 0), at(-time.Hour), "header"},
 	} {
 		got, source := parser.EffectiveDate(&mail.Message{DateHeader: tc.header, DateReceived: tc.received}, fetched)
 		if !got.Equal(tc.want) || source != tc.source || got.Location() != time.UTC {
@@ -319,7 +320,7 @@ func TestFileNames(t *testing.T) {
 		`..\..\windows\system.ini`:        "system.ini",
 		`C:\Users\x\report.doc`:           "report.doc",
 		"invoice\u202efdp.exe":            "invoicefdp.exe",
-		"a\u200b\u2066b\r\n\x00.txt":      "ab.txt",
+		"a\u200b\u2066b\r\n\x00.txt":      "ab .txt",
 		"..":                              "",
 		".":                               "",
 		"/":                               "",
@@ -332,6 +333,56 @@ func TestFileNames(t *testing.T) {
 	} {
 		if got := parser.FileName(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// Each case is one in which this parser once stood alone against GMime and
+// Python (docs/parser-compare.md).
+func TestAddressesAsOthersReadThem(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		`Bob <bob@a.example> Bobby Dunite <bobby@b.example>`:        "Bob|bob@a.example;Bobby Dunite|bobby@b.example",
+		`<ann@example.org> Ann`:                                     "|ann@example.org",
+		`"x@example.org" <postmaster>`:                              "x@example.org <postmaster|",
+		`Pete <pete(his account)@silly.test(his host)>`:             "Pete|pete@silly.test",
+		`Chris <c@(Chris's host.)public.example>, broken`:           "Chris|c@public.example;broken|",
+		`Mary <@machine.tld:mary@example.net>, , jdoe@test   . org`: "Mary|mary@example.net;|jdoe@test.org",
+	} {
+		list, _ := parser.ReadAddresses(in)
+		var got []string
+		for _, a := range list {
+			got = append(got, a.Name+"|"+a.Addr)
+		}
+		if s := strings.Join(got, ";"); s != want {
+			t.Errorf("%s:\n got %s\nwant %s", in, s, want)
+		}
+	}
+	if d, _, ok := parser.ParseDate("Tue, 029 Apr 2019 23:34:45 -0800"); !ok || d.Day() != 29 {
+		t.Errorf("a day of three digits: %v", d)
+	}
+}
+
+func TestDoubledBoundariesAreOne(t *testing.T) {
+	t.Parallel()
+	m := parser.Parse([]byte("Content-Type: multipart/mixed; boundary=b\n\n--b\n--b\n\none\n--b\n--b\n--b\n\ntwo\n--b\n\n--b--\n"))
+	if len(m.Parts) != 4 || m.Text != "one\n\ntwo" {
+		t.Errorf("%d parts, text %q", len(m.Parts), m.Text)
+	}
+}
+
+// Sentences in In-Reply-To hold addresses, which are no ids.
+func TestReferencesWithoutBrackets(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"In-Reply-To: Message from ann@example.org of \"Tue, 24 Nov\"": "",
+		"In-Reply-To: Your message of Tue <a@x>":                       "a@x",
+		"In-Reply-To: a@x":                                             "a@x",
+		"References: a@x b@x nonsense":                                 "a@x b@x",
+		"References: <no-at> <a@x>":                                    "no-at a@x",
+	} {
+		if got := strings.Join(parser.Parse([]byte(in+"\n\n")).References, " "); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
 		}
 	}
 }

@@ -57,6 +57,7 @@ func run(w *window, lim Limits, onSpan func(spanKind, int64, int64), inner int) 
 	m.Report = p.report(root)
 	m.Crypto = p.crypto(root)
 	m.Parts = p.partList(root)
+	m.Copy = copyOf(m)
 	if p.blank() {
 		p.bad.add("EMPTY", "", 0, "")
 	}

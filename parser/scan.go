@@ -152,15 +152,17 @@ func (s *scanner) multipart(n *node, depth int) stop {
 	closed := false
 	for st.level == mine {
 		s.span(spanBoundary, st.off, st.next)
-		if st.closing {
+		switch {
+		case st.closing:
 			closed = true
 			if s.outerHas(token) {
 				s.stack = s.stack[:mine]
 			}
-		} else if s.parts >= s.lim.Parts {
+		case s.repeated(st): // an empty part without so much as a blank line is none
+		case s.parts >= s.lim.Parts:
 			s.bad.add("LIM_PARTS", n.path, st.off, "")
 			s.stack = s.stack[:0]
-		} else {
+		default:
 			st = s.part(n, st.next, depth)
 			continue
 		}
@@ -181,6 +183,16 @@ func (s *scanner) part(n *node, off int64, depth int) stop {
 	kid := &node{path: n.path + "." + strconv.Itoa(len(n.kids)+1), parent: n, offHeader: off}
 	n.kids = append(n.kids, kid)
 	return s.entity(kid, depth+1)
+}
+
+// repeated reports whether the line behind a boundary line is that line again.
+func (s *scanner) repeated(st stop) bool {
+	line, _, _ := s.line(st.next, s.lim.Boundary+64)
+	if len(line) < 2 || line[0] != '-' {
+		return false
+	}
+	level, closing := s.match(line)
+	return level == st.level && !closing
 }
 
 func (s *scanner) loose(n *node, off, end int64) {

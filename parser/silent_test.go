@@ -107,7 +107,7 @@ func TestSilentLatin1MeansWindows1252(t *testing.T) {
 
 func TestSilentInjectionBySubject(t *testing.T) {
 	m := parser.Parse(text("Subject: =?utf-8?Q?a=0D=0ABcc:_evil=40example.org=00=07?=", "From: =?utf-8?Q?b=0D=0Ax?= <b@example.org>", "", "x"))
-	if m.Subject != "aBcc: evil@example.org" || m.From[0].Name != "bx" {
+	if m.Subject != "a Bcc: evil@example.org" || m.From[0].Name != "b x" {
 		t.Errorf("subject %q, from %v", m.Subject, m.From)
 	}
 	wantDefects(t, m, "HDR_CRLF_IN_WORD")

@@ -203,15 +203,17 @@ func unhex(c byte) byte {
 	return c&^0x20 - 'A' + 10
 }
 
-// clean removes control characters and line separators from a header value; a
-// tab becomes a space. What it returns is one line of valid UTF-8.
+// clean makes one line of a header value: tabs and line ends, which encoded
+// words can hold, become spaces, and other control characters and line
+// separators go. What it returns is valid UTF-8 where s is.
 func clean(s string) string {
 	if strings.IndexFunc(s, notOneLine) < 0 {
 		return s
 	}
+	s = strings.ReplaceAll(s, "\r\n", " ")
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
-		case r == '\t':
+		case r == '\t' || r == '\n' || r == '\r':
 			return ' '
 		case notOneLine(r):
 			return -1
