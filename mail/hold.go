@@ -21,9 +21,6 @@ type Hold struct {
 	Query string `json:"query,omitempty"`
 }
 
-// A HoldOrder asks for a hold to be placed or released, in all partitions.
-type HoldOrder struct{ Hold }
-
 // A Matter is what is under legal hold for one reason, as the holds of all ledgers
 // add up.
 type Matter struct {
@@ -62,4 +59,7 @@ type Erased struct {
 	Before  int  `json:"before,omitempty"` // of them, erased already
 	Keys    int  `json:"keys"`             // that were destroyed
 	DryRun  bool `json:"dry_run,omitempty"`
+	// Unindexed says that the index had not followed yet: until it has, a search may
+	// still name what was erased.
+	Unindexed bool `json:"unindexed,omitempty"`
 }

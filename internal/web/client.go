@@ -78,7 +78,7 @@ func (c *Client) Summary(ctx context.Context, view string, p uint16) (s mail.Vie
 // Documents calls yield with the position of each document of the partition's
 // index until it returns false.
 func (c *Client) Documents(ctx context.Context, p uint16, yield func(uint64) bool) error {
-	body, err := c.open(ctx, http.MethodGet, fmt.Sprintf("/v1/partitions/%d/index/documents", p))
+	body, err := c.open(ctx, http.MethodGet, fmt.Sprintf("/v1/partitions/%d/index/documents", p), nil)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,12 @@ func (c *Client) get(ctx context.Context, path string, v any) error {
 }
 
 func (c *Client) decode(ctx context.Context, method, path string, v any) error {
-	body, err := c.open(ctx, method, path)
+	return c.exchange(ctx, method, path, nil, v)
+}
+
+// exchange sends a body, nil for none, and decodes the answer into v.
+func (c *Client) exchange(ctx context.Context, method, path string, send io.Reader, v any) error {
+	body, err := c.open(ctx, method, path, send)
 	if err != nil {
 		return err
 	}
@@ -113,8 +118,8 @@ func (c *Client) decode(ctx context.Context, method, path string, v any) error {
 	return nil
 }
 
-func (c *Client) open(ctx context.Context, method, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://mailkeep"+path, nil)
+func (c *Client) open(ctx context.Context, method, path string, send io.Reader) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://mailkeep"+path, send)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,11 @@ type Service struct {
 	Probe func(ctx context.Context, mailbox string, force bool) (any, error)
 	// Reset closes the breakers of a mailbox and has it polled now.
 	Reset func(ctx context.Context, mailbox string) error
+	// Hold places or releases a legal hold, Matters tells of all of them, and Erase
+	// erases records.
+	Hold    func(context.Context, mail.Hold) (mail.Matter, error)
+	Matters func(context.Context) ([]mail.Matter, error)
+	Erase   func(context.Context, mail.EraseOrder) (mail.Erased, error)
 	// CatalogSummary and IndexSummary identify the content of the views of a
 	// partition, for verify.
 	CatalogSummary func(context.Context, uint16) (mail.ViewSummary, error)
@@ -45,6 +50,12 @@ func Control(s Service) http.Handler {
 	handle(mux, "POST /v1/probe", s.Probe != nil, s.probe)
 	// Resets the mailbox ?name=.
 	handle(mux, "POST /v1/reset", s.Reset != nil, s.reset)
+	// Places or releases the legal hold in the body.
+	handle(mux, "POST /v1/hold", s.Hold != nil, ordered(s.Hold))
+	// All matters that hold or held something.
+	handle(mux, "GET /v1/matters", s.Matters != nil, s.matters)
+	// Erases what the order in the body names.
+	handle(mux, "POST /v1/erase", s.Erase != nil, ordered(s.Erase))
 	// Position, size and digest of a view, for comparison with the ledger.
 	handle(mux, "GET /v1/partitions/{p}/catalog", s.CatalogSummary != nil, summary(s.CatalogSummary))
 	handle(mux, "GET /v1/partitions/{p}/index", s.IndexSummary != nil, summary(s.IndexSummary))
