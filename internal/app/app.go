@@ -40,6 +40,7 @@ import (
 type App struct {
 	cfg     *configs.Config
 	boxes   []configs.ResolvedMailbox // of cfg, in its order
+	reading *reading
 	roles   []Role
 	console Console
 	worker  string // names this process in captures, events and leases
@@ -91,8 +92,9 @@ func newApp(c *configs.Config, roles []Role, console Console) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	boxes := c.Resolve()
 	return &App{
-		cfg: c, boxes: c.Resolve(), roles: roles, console: console, worker: workerName(), log: log, life: newLifecycle(log),
+		cfg: c, boxes: boxes, reading: newReading(boxes), roles: roles, console: console, worker: workerName(), log: log, life: newLifecycle(log),
 		seen: newSessionsSeen(), tokens: map[string]*oauth.Source{}, metrics: newMetrics(c), health: &telemetry.Health{},
 	}, nil
 }

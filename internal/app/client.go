@@ -25,6 +25,7 @@ type Client struct {
 	cfg     *configs.Config
 	dir     *directory
 	sources []*ledger.Reader
+	reading *reading
 
 	indexDoor, catalogDoor *web.Client // nil: no process answers
 
@@ -40,7 +41,7 @@ func Open(ctx context.Context, c *configs.Config, console Console) (*Client, err
 	if err != nil {
 		return nil, err
 	}
-	cl := &Client{cfg: c, dir: dir, console: console}
+	cl := &Client{cfg: c, dir: dir, reading: newReading(c.Resolve()), console: console}
 	if err := cl.open(ctx); err != nil {
 		return nil, errors.Join(err, cl.Close())
 	}
@@ -113,7 +114,7 @@ func (c *Client) offline() ([]*partition, error) {
 	}
 	parts := make([]*partition, len(c.sources))
 	for p := range parts {
-		parts[p] = &partition{number: uint16(p), source: c.sources[p], index: c.indexes[p]}
+		parts[p] = &partition{number: uint16(p), source: c.sources[p], index: c.indexes[p], reading: c.reading}
 	}
 	return parts, nil
 }
@@ -145,12 +146,7 @@ func (c *Client) Message(ctx context.Context, id mail.ID) (mail.Record, *mail.Me
 	if err != nil {
 		return mail.Record{}, nil, err
 	}
-	r, err := findRecord(ctx, s, id)
-	if err != nil {
-		return mail.Record{}, nil, err
-	}
-	m, err := readMessage(ctx, s, id)
-	return r, m, err
+	return c.reading.message(ctx, s, id)
 }
 
 // findRecord returns the record at id, which must be a message or a reference.
@@ -183,11 +179,15 @@ func (c *Client) Attachment(ctx context.Context, id mail.ID, n int) (string, io.
 	if err != nil {
 		return "", nil, err
 	}
-	raw, err := s.Raw(ctx, id)
+	rec, err := findRecord(ctx, s, id)
 	if err != nil {
 		return "", nil, err
 	}
-	m, err := parseRaw(ctx, mail.Record{}, raw)
+	raw, err := s.Raw(ctx, rec.Body())
+	if err != nil {
+		return "", nil, err
+	}
+	m, err := c.reading.parse(ctx, rec, raw)
 	if err != nil {
 		return "", nil, errors.Join(err, raw.Close())
 	}

@@ -40,6 +40,7 @@ type partition struct {
 	log     *tlog.Log        // role archive
 	view    *tlog.View       // role archive: of log
 	spool   *store.Spool     // role archive: of its segments; nil without a store
+	reading *reading         // how its messages are read
 	closed  bool             // the ledger was closed in order
 }
 
@@ -53,7 +54,7 @@ type source interface {
 }
 
 func (a *App) openPartition(ctx context.Context, number uint16) error {
-	p := &partition{number: number}
+	p := &partition{number: number, reading: a.reading}
 	if a.has(RoleArchive) {
 		if err := a.openArchive(ctx, p); err != nil {
 			return fmt.Errorf("partition %d: %w", number, err)
@@ -213,27 +214,12 @@ func (a *App) openIndex(ctx context.Context, p *partition) (err error) {
 	}
 	a.life.onStop("index", func(context.Context) error { return p.index.Close() })
 	a.life.work(ctx, "indexer", func(ctx context.Context) error {
-		return p.index.Follow(ctx, p.source, parseRaw, parser.EffectiveDate, func(c mail.Cursor) {
+		return p.index.Follow(ctx, p.source, a.indexed, parser.EffectiveDate, func(c mail.Cursor) {
 			a.metrics.Index(c)
 			a.log.DebugContext(ctx, "indexed", slog.Uint64("position", c.Position), slog.Uint64("size", c.Size))
 		})
 	})
 	return nil
-}
-
-// parseRaw is the parser as the indexer takes it.
-func parseRaw(_ context.Context, _ mail.Record, r mail.Raw) (*mail.Message, error) {
-	return parser.ParseAt(r, r.Size(), parser.DefaultLimits())
-}
-
-// readMessage opens and parses the message of a record.
-func readMessage(ctx context.Context, s source, id mail.ID) (m *mail.Message, err error) {
-	raw, err := s.Raw(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = joinClose(err, raw) }()
-	return parseRaw(ctx, mail.Record{}, raw)
 }
 
 func joinClose(err error, c io.Closer) error {

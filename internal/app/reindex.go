@@ -42,6 +42,7 @@ func Reindex(ctx context.Context, c *configs.Config, console Console) error {
 
 type rebuild struct {
 	dir         *directory
+	reading     *reading
 	console     Console
 	log         *slog.Logger
 	segmentSize int64
@@ -49,7 +50,7 @@ type rebuild struct {
 
 func newRebuild(c *configs.Config, dir *directory, console Console) (rebuild, error) {
 	log, err := telemetry.Logger(console.Logs, c.Log.Format, c.Log.Level)
-	return rebuild{dir: dir, console: console, log: log, segmentSize: int64(c.Archive.SegmentSize)}, err
+	return rebuild{dir: dir, reading: newReading(c.Resolve()), console: console, log: log, segmentSize: int64(c.Archive.SegmentSize)}, err
 }
 
 // options returns how to open the ledger of a partition.
@@ -135,7 +136,7 @@ func (r rebuild) index(ctx context.Context, p uint16, l source) (err error) {
 		return err
 	}
 	defer func() { err = joinClose(err, x) }()
-	return x.CatchUp(ctx, l, parseRaw, parser.EffectiveDate, func(c mail.Cursor) {
+	return x.CatchUp(ctx, l, r.reading.parse, parser.EffectiveDate, func(c mail.Cursor) {
 		r.console.progress(PhaseIndex, p, c.Position, c.Size)
 	})
 }

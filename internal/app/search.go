@@ -52,7 +52,8 @@ type partitionAnswer struct {
 
 func (p *partition) search(ctx context.Context, r mail.SearchRequest) partitionAnswer {
 	a, err := p.index.Search(ctx, r, p.source.Size(), func(ctx context.Context, id mail.ID) (*mail.Message, error) {
-		return readMessage(ctx, p.source, id)
+		_, m, err := p.reading.message(ctx, p.source, id)
+		return m, err
 	})
 	return partitionAnswer{a, err}
 }

@@ -40,7 +40,7 @@ type Metrics struct {
 	sealSeconds                      prometheus.Histogram
 	ledger, index, findings          *prometheus.GaugeVec
 	queueMessages, queueBytes, limit prometheus.Gauge
-	failures                         *prometheus.CounterVec
+	failures, envelopes              *prometheus.CounterVec
 }
 
 // A Definition is what the documentation says of a metric.
@@ -81,6 +81,7 @@ func (m *Metrics) archive() {
 	m.ledger = m.gauges("ledger_records", "Records that the ledger holds durably.", "partition")
 	m.findings = m.gauges("verify_findings", "Findings of damage in the ledger that stand.", "partition")
 	m.index = m.gauges("index_records", "Records that the index has handled.", "partition")
+	m.envelopes = m.counters("envelopes_total", "Messages indexed of mailboxes in which mail tells whom it was for, by what told it: a journal report, a field, nothing (none), or a report that is not understood (unparsed).", "found")
 	m.queueMessages = m.gauges("queue_messages", "Messages that wait for the archive.").WithLabelValues()
 	m.queueBytes = m.gauges("queue_bytes", "Octets that wait for the archive.").WithLabelValues()
 	m.limit = m.gauges("queue_limit_bytes", "Octets at which polling pauses.").WithLabelValues()
@@ -148,6 +149,10 @@ func (m *Metrics) Findings(partition uint16, n int) {
 func (m *Metrics) Index(c mail.Cursor) {
 	m.index.WithLabelValues(strconv.Itoa(int(c.Partition))).Set(float64(c.Position))
 }
+
+// Envelope counts a message by what told its envelope: "journal", "field",
+// "none" or "unparsed".
+func (m *Metrics) Envelope(found string) { m.envelopes.WithLabelValues(found).Inc() }
 
 // Queue sets what waits for the archive; a limit of 0 is none.
 func (m *Metrics) Queue(messages, octets, limit uint64) {

@@ -157,6 +157,7 @@ func TestMetricsAreConventional(t *testing.T) {
 	m.Ledger(0, 1)
 	m.Findings(0, 0)
 	m.Index(mail.Cursor{})
+	m.Envelope("none")
 	m.Failed("sink", errors.New("odd"))
 	families, err := m.registry.Gather()
 	if err != nil {
