@@ -5,9 +5,10 @@ import "fmt"
 // Numbers are indexed as the prefixes of their fixed-width hexadecimal form:
 // 0x1f in four digits is the terms "0", "00", "001" and "001f". A range of
 // numbers is then the union of few terms, however many numbers it holds: at
-// most 15 on either side at each digit.
+// most 15 on either side at each digit. Times are counted in quarters of an hour:
+// days begin at one in every time zone that is in use.
 const (
-	dayDigits  = 5 // days since dayZero: some 2800 years
+	timeDigits = 7 // quarters of an hour since the year 1: some 7600 years
 	sizeDigits = 9 // octets: up to 64 GiB
 )
 

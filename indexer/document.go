@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	bleve "github.com/blevesearch/bleve/v2/document"
-	"golang.org/x/net/idna"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -19,34 +18,62 @@ import (
 // formatVersion changes with anything that makes a document differ for the
 // same record: the fields, the tokenizer, the stored hit. An index of another
 // version is rebuilt.
-const formatVersion = 1
+const formatVersion = 2
 
-// The fields of a document.
+// The fields of words of a document. Each text is in one of them alone; what is
+// asked for anywhere is looked up in all.
 const (
-	fieldText    = "text"    // words of everything a reader reads, fieldGap between the parts
-	fieldMailbox = "mailbox" // keyword
-	fieldHas     = "has"     // keyword
-	fieldStatus  = "status"  // keyword: the text statuses that are not ok, and statusUnread
-	fieldDay     = "day"     // digits of the day of the effective date
-	fieldSize    = "size"    // digits of the raw size
-	fieldOrder   = "order"   // column: see orderKey
-	fieldHit     = "hit"     // stored: sumSize octets of content hash, then the mail.Hit as JSON
+	fieldSubject    = "subject"
+	fieldBody       = "body"
+	fieldAttachment = "attachment" // texts of parts, heads of nested messages
+	fieldFileName   = "filename"
+	fieldFrom       = "from"
+	fieldTo         = "to"
+	fieldCc         = "cc"
+	fieldBcc        = "bcc"
+	fieldOther      = "other" // other people: Sender, Reply-To, envelopes, reports
+)
 
-	// addrSuffix makes the keyword field of whole addresses of from, to, cc
-	// and bcc; the name alone is a field of words.
-	addrSuffix = "_addr"
+// addrSuffix makes, of a field of people, the field of keywords that has their
+// addresses; see addressTerms.
+const addrSuffix = "_addr"
+
+// The other fields. Where nothing else is said, they are keywords in lower case.
+const (
+	fieldMailbox   = "mailbox"
+	fieldHas       = "has"       // of query.HasValues
+	fieldIs        = "is"        // of query.IsValues
+	fieldStatus    = "status"    // the text statuses that are not ok, and statusUnread
+	fieldType      = "type"      // extensions, media types, and their first half with the slash
+	fieldHash      = "hash"      // hashSize octets of SHA-256, of the message and of its parts
+	fieldCopy      = "copy"      // hashSize octets of mail.Message.Copy
+	fieldMessageID = "msgid"     // as it is
+	fieldList      = "list"      // List-Id and its first label
+	fieldLang      = "lang"      // see language
+	fieldDefect    = "defect"    // codes and severities
+	fieldParser    = "parser"    // version
+	fieldExtractor = "extractor" // name, and name/version
+	fieldDate      = "date"      // digits of the effective date
+	fieldReceived  = "received"  // digits of the date of the topmost Received field
+	fieldSealed    = "sealed"    // digits of the time of the record
+	fieldSize      = "size"      // digits of the raw size
+	fieldOrder     = "order"     // column: see orderKey
+	fieldHit       = "hit"       // stored: sumSize octets of content hash, then the mail.Hit as JSON
 
 	statusUnread = "unread" // the raw bytes could not be read or parsed at all
 )
 
 const (
-	maxText   = 1 << 20  // octets of fieldText
-	maxField  = 64 << 10 // octets of any other field of words
-	maxTitle  = 1 << 10  // octets of a line of the stored hit
-	maxNames  = 32       // file names in the stored hit
-	maxLabels = 8        // domains above an address that are searchable
+	maxText  = 1 << 20   // octets of the body, and of the attachments
+	maxField = 256 << 10 // octets of any other field of words
+	maxTitle = 1 << 10   // octets of a line of the stored hit
+	maxNames = 32        // file names in the stored hit
 
-	sumSize = 16
+	maxKeywords = 1 << 16 // different values of one field of keywords
+	maxKeyword  = 998     // octets of one
+
+	sumSize  = 16
+	hashSize = 16 // enough: nobody finds two messages that agree in them
 )
 
 // A document is what the index holds of one record.
@@ -81,25 +108,27 @@ func seconds(t time.Time) uint64 {
 	return uint64(max(0, t.Unix()-time.Time{}.Unix()))
 }
 
-func dayOf(t time.Time) uint64 { return seconds(t) / (24 * 60 * 60) }
+// quarterOf returns the quarter of an hour that t is in.
+func quarterOf(t time.Time) uint64 { return seconds(t) / (15 * 60) }
 
 // newDocument makes the document of a record. msg is nil if the message could
 // not be read; the document then says so and holds what the record tells.
 func newDocument(r mail.Record, msg *mail.Message, date time.Time) *document {
-	b := builder{doc: &document{seq: r.ID.Seq}, sum: sha256.New(), status: map[string]bool{}}
+	b := builder{doc: &document{seq: r.ID.Seq, fields: make([]*field, 0, 32)}, sum: sha256.New(), status: map[string]bool{}}
 	if msg == nil {
 		msg = &mail.Message{}
 		b.status[string(mail.TextFailed)] = true
 		b.status[statusUnread] = true
+	} else {
+		b.keywords(fieldParser, fmt.Sprint(msg.Parser))
 	}
-	b.people("from", msg.From)
-	b.people("to", msg.To)
-	b.people("cc", msg.Cc)
-	b.people("bcc", msg.Bcc)
-	b.words("subject", maxField, msg.Subject)
-	b.attachments(msg.Parts)
-	b.text(msg)
-	b.record(r, date)
+	b.people(peopleOf(msg))
+	b.words(fieldSubject, maxField, subjects(msg)...)
+	b.words(fieldFileName, maxField, fileNames(msg.Parts)...)
+	body := b.words(fieldBody, maxText, msg.Text, msg.HTMLText)
+	b.words(fieldAttachment, maxText, attachmentTexts(msg.Parts)...)
+	b.kinds(r, msg, body)
+	b.record(r, msg, date)
 	b.statuses(msg.Parts)
 	b.hit(r, msg, date)
 	return b.doc
@@ -114,26 +143,34 @@ type builder struct {
 
 // note takes values into the content hash, each with its length.
 func (b *builder) note(name string, values ...string) {
-	for _, v := range append([]string{name}, values...) {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(v)))
-		b.sum.Write(n[:])
-		b.sum.Write([]byte(v))
+	b.noteOne(name)
+	for _, v := range values {
+		b.noteOne(v)
 	}
 }
 
-// words adds a field of the texts, at most limit octets of them.
-func (b *builder) words(name string, limit int, texts ...string) {
+func (b *builder) noteOne(v string) {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(v)))
+	b.sum.Write(n[:])
+	b.sum.Write([]byte(v))
+}
+
+// words adds a field of the texts, at most limit octets of them, and returns
+// it; nil if there are none.
+func (b *builder) words(name string, limit int, texts ...string) *field {
 	text, cut := joined(limit, texts)
 	if cut {
 		b.status[string(mail.TextTruncated)] = true
 	}
 	b.note(name, text)
 	if text == "" {
-		return
+		return nil
 	}
 	b.doc.octets += len(text)
-	b.doc.fields = append(b.doc.fields, words(name, text))
+	f := words(name, text)
+	b.doc.fields = append(b.doc.fields, f)
+	return f
 }
 
 // joined puts texts into one with gaps between, and reports whether limit cut
@@ -148,6 +185,7 @@ func joined(limit int, texts []string) (string, bool) {
 			out.WriteString(clip(t, room))
 			return out.String(), true
 		}
+		out.Grow(len(t) + 1)
 		out.WriteString(t)
 		out.WriteByte(fieldGap)
 	}
@@ -166,110 +204,35 @@ func clip(s string, n int) string {
 	return s[:n]
 }
 
+// keywords adds a field of the values. A name must not be given twice.
 func (b *builder) keywords(name string, values ...string) {
 	b.note(name, values...)
-	if len(values) > 0 {
-		b.doc.fields = append(b.doc.fields, keywords(name, values))
+	f := keywords(name, values)
+	if len(f.terms) >= maxKeywords {
+		b.status[string(mail.TextTruncated)] = true
+	}
+	if len(f.terms) > 0 {
+		b.doc.fields = append(b.doc.fields, f)
 	}
 }
 
-func (b *builder) people(name string, list []mail.Address) {
-	b.words(name, maxField, addressTexts(list)...)
-	var addrs []string
-	for _, a := range list {
-		if a.Addr != "" {
-			addrs = append(addrs, addressTerms(a.Addr)...)
-		}
-	}
-	b.keywords(name+addrSuffix, addrs...)
-}
-
-func addressTexts(list []mail.Address) []string {
-	var out []string
-	for _, a := range list {
-		out = append(out, a.Name, a.Addr)
-		if a.Addr == "" {
-			out = append(out, a.Raw)
-		}
-	}
-	return out
-}
-
-// addressTerms returns the address and, for @domain searches, its domain and
-// the domains above it.
-func addressTerms(addr string) []string {
-	addr = canonicalAddress(addr)
-	out := []string{addr}
-	domain := addr[strings.LastIndexByte(addr, '@')+1:]
-	for range maxLabels {
-		out = append(out, "@"+domain)
-		_, above, ok := strings.Cut(domain, ".")
-		if !ok {
-			break
-		}
-		domain = above
-	}
-	return out
-}
-
-// canonicalAddress returns the form in which addresses are compared: lower
-// case, the domain in ASCII.
-func canonicalAddress(addr string) string {
-	addr = strings.ToLower(addr)
-	at := strings.LastIndexByte(addr, '@')
-	if at < 0 {
-		return addr
-	}
-	domain, err := idna.Lookup.ToASCII(addr[at+1:])
-	if err != nil {
-		return addr
-	}
-	return addr[:at+1] + domain
-}
-
-func (b *builder) attachments(parts []mail.Part) {
-	b.words("filename", maxField, fileNames(parts)...)
-	for _, p := range parts {
-		if p.Role == mail.RoleAttachment || p.Role == mail.RoleNested {
-			b.keywords(fieldHas, "attachment")
-			return
-		}
-	}
-}
-
-func fileNames(parts []mail.Part) []string {
-	var out []string
-	for _, p := range parts {
-		if p.FileName != "" {
-			out = append(out, p.FileName)
-		}
-	}
-	return out
-}
-
-// text adds the field of everything. What people look for first comes first,
-// in case the limit cuts the rest off.
-func (b *builder) text(m *mail.Message) {
-	texts := []string{m.Subject}
-	for _, list := range [][]mail.Address{m.From, m.Sender, m.ReplyTo, m.To, m.Cc, m.Bcc} {
-		texts = append(texts, addressTexts(list)...)
-	}
-	texts = append(texts, fileNames(m.Parts)...)
-	texts = append(texts, m.Text, m.HTMLText)
-	for _, p := range m.Parts {
-		texts = append(texts, p.Text)
-	}
-	b.words(fieldText, maxText, texts...)
-}
-
-// record adds what does not depend on the message's bytes being readable.
-func (b *builder) record(r mail.Record, date time.Time) {
+// record adds what does not depend on the message's bytes being readable, and
+// the dates.
+func (b *builder) record(r mail.Record, m *mail.Message, date time.Time) {
 	key := orderKey(date, r.ID.Seq)
 	b.note(fieldOrder, key)
 	b.doc.fields = append(b.doc.fields, column(fieldOrder, key))
 	b.keywords(fieldMailbox, strings.ToLower(r.Delivery.Mailbox))
-	b.keywords(fieldDay, digits(dayOf(date), dayDigits)...)
+	b.time(fieldDate, date)
+	b.time(fieldReceived, m.DateReceived)
+	b.time(fieldSealed, r.Time)
 	b.keywords(fieldSize, digits(uint64(max(0, r.Delivery.Size)), sizeDigits)...)
+}
+
+func (b *builder) time(name string, t time.Time) {
+	if !t.IsZero() {
+		b.keywords(name, digits(quarterOf(t), timeDigits)...)
+	}
 }
 
 func (b *builder) statuses(parts []mail.Part) {
@@ -291,7 +254,9 @@ func (b *builder) statuses(parts []mail.Part) {
 
 // partlyStatuses are the text statuses that a coverage statement counts.
 func partlyStatuses() []mail.TextStatus {
-	return []mail.TextStatus{mail.TextTruncated, mail.TextEncrypted, mail.TextFailed, mail.TextUnsupported}
+	return []mail.TextStatus{
+		mail.TextTruncated, mail.TextEncrypted, mail.TextFailed, mail.TextTimeout, mail.TextUnsupported, mail.TextSkipped,
+	}
 }
 
 // hit stores what a page of results shows of the document.

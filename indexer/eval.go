@@ -2,8 +2,7 @@ package indexer
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"errors"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -105,33 +104,52 @@ func (e *evaluator) without(ctx context.Context, n query.Node, as reading) (*roa
 
 // unknownTo returns the statuses of the documents of which n cannot be told.
 func unknownTo(n query.Node) []string {
-	partly := []string{statusUnread}
 	switch n := n.(type) {
-	case query.Size:
+	case query.Size, query.Records:
 		return nil
 	case query.Date:
-		return partly
+		if n.Name == "sealed" {
+			return nil
+		}
+	case query.Is:
+		if n.What == "partial" || n.What == "unreadable" || n.What == "duplicate" {
+			return nil
+		}
 	case query.Has:
-		return append(partly, string(mail.TextEncrypted))
-	case query.Field:
+		return []string{statusUnread, string(mail.TextEncrypted)}
+	case query.Exact:
 		switch n.Name {
 		case "mailbox":
 			return nil
-		case "filename":
-			return append(partly, string(mail.TextEncrypted))
+		case "filetype", "hash":
+			return []string{statusUnread, string(mail.TextEncrypted)}
 		}
-		return partly
+	case query.Field:
+		switch n.Name {
+		case "filename":
+			return []string{statusUnread, string(mail.TextEncrypted)}
+		case "body", "attachment":
+			return anyStatus()
+		}
+	default:
+		return anyStatus()
 	}
+	return []string{statusUnread}
+}
+
+// anyStatus returns all terms of fieldStatus.
+func anyStatus() []string {
+	out := []string{statusUnread}
 	for _, s := range partlyStatuses() {
-		partly = append(partly, string(s))
+		out = append(out, string(s))
 	}
-	return partly
+	return out
 }
 
 // leaf returns the documents of a node without children, from the cache if it
 // was asked for before.
 func (e *evaluator) leaf(ctx context.Context, n query.Node) (*roaring.Bitmap, error) {
-	key := (&query.Query{Root: n}).String()
+	key := query.Canonical(n)
 	if docs, ok := e.leaves[key]; ok {
 		return docs, nil
 	}
@@ -146,22 +164,53 @@ func (e *evaluator) leaf(ctx context.Context, n query.Node) (*roaring.Bitmap, er
 	return docs, nil
 }
 
+// search returns the documents of a leaf, or nil if nothing of it is a word.
 func (e *evaluator) search(ctx context.Context, n query.Node) (*roaring.Bitmap, error) {
 	switch n := n.(type) {
 	case query.Has:
 		return e.snap.term(ctx, fieldHas, n.What)
+	case query.Is:
+		return e.is(ctx, n)
 	case query.Date:
-		lo, hi := days(n)
-		return e.between(ctx, fieldDay, lo, hi, dayDigits)
+		return e.date(ctx, n)
 	case query.Size:
 		if n.Name == "larger" {
 			return e.between(ctx, fieldSize, uint64(n.Octets)+1, maxDigits(sizeDigits), sizeDigits)
 		}
 		return e.between(ctx, fieldSize, 0, uint64(n.Octets), sizeDigits)
+	case query.Exact:
+		return e.exact(ctx, n)
+	case query.Records:
+		return e.records(ctx, n.Seqs)
 	case query.Field:
 		return e.field(ctx, n)
 	}
-	return e.text(ctx, fieldText, n)
+	return e.text(ctx, textFields(""), n)
+}
+
+func (e *evaluator) is(ctx context.Context, n query.Is) (*roaring.Bitmap, error) {
+	switch n.What {
+	case "partial":
+		return e.snap.any(ctx, fieldStatus, anyStatus())
+	case "unreadable":
+		return e.snap.term(ctx, fieldStatus, statusUnread)
+	}
+	return e.snap.term(ctx, fieldIs, n.What)
+}
+
+func (e *evaluator) date(ctx context.Context, d query.Date) (*roaring.Bitmap, error) {
+	field := map[string]string{"received": fieldReceived, "sealed": fieldSealed}[d.Name]
+	if field == "" {
+		field = fieldDate
+	}
+	lo, hi := uint64(0), maxDigits(timeDigits)
+	if !d.From.IsZero() {
+		lo = quarterOf(d.From)
+	}
+	if !d.To.IsZero() {
+		hi = quarterOf(d.To)
+	}
+	return e.between(ctx, field, lo, hi, timeDigits)
 }
 
 // between returns the documents whose number v in the field is lo <= v < hi, or
@@ -176,60 +225,55 @@ func (e *evaluator) between(ctx context.Context, field string, lo, hi uint64, wi
 	return e.snap.any(ctx, field, cover(lo, hi, width))
 }
 
-// days returns the days from lo to before hi that d means.
-func days(d query.Date) (lo, hi uint64) {
-	hi = maxDigits(dayDigits)
-	if !d.From.IsZero() {
-		lo = dayOf(d.From)
+// records returns the documents of the records at the positions, as far as
+// they are in the snapshot.
+func (e *evaluator) records(ctx context.Context, seqs []uint64) (*roaring.Bitmap, error) {
+	out := roaring.New()
+	for i, seq := range seqs {
+		if err := poll(ctx, i); err != nil {
+			return nil, err
+		}
+		id, err := e.snap.r.InternalID(docID(seq))
+		if err != nil {
+			return nil, err
+		}
+		if id != nil {
+			out.Add(uint32(id.Value()))
+		}
 	}
-	if !d.To.IsZero() || d.Name == "before" {
-		hi = dayOf(d.To)
-	}
-	return lo, hi
+	return out, nil
 }
 
-func (e *evaluator) field(ctx context.Context, f query.Field) (*roaring.Bitmap, error) {
-	whole, prefix := literal(f.Node)
-	switch {
-	case f.Name == "mailbox":
-		return e.snap.term(ctx, fieldMailbox, strings.ToLower(whole))
-	case strings.Contains(whole, "@") && !strings.Contains(whole, " ") && f.Name != "subject" && f.Name != "filename":
-		return e.address(ctx, f.Name+addrSuffix, canonicalAddress(whole), prefix)
-	}
-	return e.text(ctx, f.Name, f.Node)
-}
-
-func (e *evaluator) address(ctx context.Context, field, addr string, prefix bool) (*roaring.Bitmap, error) {
-	if !prefix {
-		return e.snap.term(ctx, field, addr)
-	}
-	terms, err := e.snap.expand(ctx, field, addr)
-	if err != nil {
-		return nil, err
-	}
-	return e.snap.any(ctx, field, terms)
-}
-
-// text returns the documents that have a word, phrase or prefix in a field of
-// words, or nil if nothing of it is a word.
-func (e *evaluator) text(ctx context.Context, field string, n query.Node) (*roaring.Bitmap, error) {
-	toks := queryTokens(literal(n))
+// text returns the documents that have a word, phrase or the like in any of the
+// fields of words, or nil if nothing of it is a word.
+func (e *evaluator) text(ctx context.Context, fields []string, n query.Node) (*roaring.Bitmap, error) {
+	toks := queryTokens(n)
 	if len(toks) == 0 {
 		return nil, nil
 	}
-	return e.snap.tokens(ctx, field, toks)
+	out := roaring.New()
+	for _, f := range fields {
+		docs, err := e.inField(ctx, f, n, toks)
+		if err != nil {
+			return nil, err
+		}
+		out.Or(docs)
+	}
+	return out, nil
 }
 
-// literal returns the text of a word, phrase or prefix, and whether it is a
-// prefix.
-func literal(n query.Node) (text string, prefix bool) {
-	switch n := n.(type) {
-	case query.Word:
-		return n.Text, false
-	case query.Phrase:
-		return strings.Join(n.Words, " "), false
-	case query.Prefix:
-		return n.Text, true
+func (e *evaluator) inField(ctx context.Context, field string, n query.Node, toks []queryToken) (found *roaring.Bitmap, err error) {
+	slots, found, err := e.snap.slots(ctx, field, toks)
+	if len(toks) == 1 || err != nil || found.IsEmpty() {
+		return found, err
 	}
-	panic(fmt.Sprintf("internal error: %T is not text", n))
+	defer func() {
+		for i := range slots {
+			err = errors.Join(err, slots[i].close())
+		}
+	}()
+	if near, ok := n.(query.Near); ok {
+		return e.snap.narrow(ctx, field, slots, found, func(doc uint32) (bool, error) { return together(slots, doc, near.Distance) })
+	}
+	return e.snap.narrow(ctx, field, slots, found, func(doc uint32) (bool, error) { return lineUp(slots, doc) })
 }

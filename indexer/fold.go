@@ -40,6 +40,30 @@ func appendFolded(b []byte, r rune) []byte {
 	return b
 }
 
+// spelledOut returns the letter that stands for the mark of r where r is spelled
+// with two letters instead, as the ö of Isenböck in "Isenboeck"; else 0. folded
+// ends in the search form of r or, if r is a mark, of the letter below it.
+//
+// Such words are indexed in both forms. Folding ae to a would do with one, and
+// make "Michael" unfindable by half of its spellings.
+func spelledOut(r rune, folded []byte) byte {
+	if len(folded) == 0 {
+		return 0
+	}
+	base := folded[len(folded)-1]
+	switch r {
+	case 'ä', 'Ä', 'ö', 'Ö', 'ü', 'Ü', 'ø', 'Ø', '\u0308':
+		if base == 'a' || base == 'o' || base == 'u' {
+			return 'e'
+		}
+	case 'å', 'Å', '\u030a':
+		if base == 'a' {
+			return 'a'
+		}
+	}
+	return 0
+}
+
 // appendLower appends r in lower case unless it is no part of a word.
 func appendLower(b []byte, r rune) []byte {
 	if !unicode.IsLetter(r) && !unicode.IsNumber(r) {

@@ -3,6 +3,7 @@ package indexer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"slices"
@@ -332,10 +333,10 @@ func TestPanicOfAReaderPoisons(t *testing.T) {
 func TestTextIsCapped(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
-	l.add("a", &mail.Message{Subject: "big", Text: strings.Repeat("filler ", maxText/7) + "end"})
+	l.add("a", &mail.Message{Subject: "big", Text: strings.Repeat("filler ", maxText/7+1) + "end"})
 	var to []mail.Address
-	for range 5000 {
-		to = append(to, mail.Address{Addr: "somebody.with.a.long.name@example.org"})
+	for i := range 5000 {
+		to = append(to, mail.Address{Addr: fmt.Sprintf("somebody.with.a.very.long.name.and.the.number.%d@example.org", i)})
 	}
 	l.add("a", &mail.Message{Subject: "many", To: append(to, people[0])})
 	x := indexed(t, l)

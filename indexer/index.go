@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mailkeep/mailkeep/indexer/query"
 	"github.com/mailkeep/mailkeep/mail"
 )
 
@@ -32,9 +33,12 @@ type Options struct {
 	// means 5 s. Large batches cost less, and those who fetch and seal have the
 	// machine for themselves meanwhile.
 	Patience time.Duration
-	// Now is the clock that durations in the log are taken from; nil means
-	// time.Now.
+	// Now is the clock of relative dates in queries, and of durations in the log;
+	// nil means time.Now.
 	Now func() time.Time
+	// Outside tells what fields mean that the index knows nothing of; nil refuses
+	// queries with them.
+	Outside OutsideFunc
 }
 
 func (o *Options) defaults() {
@@ -79,6 +83,12 @@ type DateFunc func(m *mail.Message, fetched time.Time) (time.Time, string)
 
 // TextFunc returns the parsed message of a record, for the snippets of a hit.
 type TextFunc func(ctx context.Context, id mail.ID) (*mail.Message, error)
+
+// OutsideFunc gives, for a value of one of query.Outside, the nodes that stand for
+// it in the index's partition, such as query.Records or an Exact of a mailbox;
+// nil if no message has it. A value that cannot be is an error of kind
+// mail.Invalid.
+type OutsideFunc func(ctx context.Context, n query.Exact) (query.Node, error)
 
 // An Index is the search index of one partition. Its methods may be called at
 // once from several goroutines.

@@ -1,6 +1,7 @@
 package indexer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -8,36 +9,6 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 	index "github.com/blevesearch/bleve_index_api"
 )
-
-// tokens returns the documents in which the tokens stand in the field at their
-// distances.
-func (s *snapshot) tokens(ctx context.Context, field string, toks []queryToken) (*roaring.Bitmap, error) {
-	var found *roaring.Bitmap
-	slots := make([]slot, len(toks))
-	for i, k := range toks {
-		terms := []string{k.term}
-		if k.prefix {
-			var err error
-			if terms, err = s.expand(ctx, field, k.term); err != nil {
-				return nil, err
-			}
-		}
-		docs, err := s.any(ctx, field, terms)
-		if err != nil {
-			return nil, err
-		}
-		if found == nil {
-			found = docs
-		} else {
-			found.And(docs)
-		}
-		slots[i] = slot{terms: terms, offset: uint64(k.offset)}
-	}
-	if len(toks) == 1 || found.IsEmpty() {
-		return found, nil
-	}
-	return s.inOrder(ctx, field, slots, found)
-}
 
 // A slot is one place of a phrase: any of the terms, at the offset from the
 // phrase's beginning.
@@ -53,27 +24,50 @@ type places struct {
 	at *index.TermFieldDoc // where it stands; nil at the end
 }
 
-// inOrder returns those of the candidates in which the slots line up. Bleve's
-// own phrase searcher takes time in the product of a document's occurrences,
-// which one hostile message makes hours; this takes time in their sum.
-func (s *snapshot) inOrder(ctx context.Context, field string, slots []slot, candidates *roaring.Bitmap) (found *roaring.Bitmap, err error) {
-	defer func() {
-		for i := range slots {
-			err = errors.Join(err, slots[i].close())
+// slots returns the slots of the tokens in the field, and the documents that
+// have something for each.
+func (s *snapshot) slots(ctx context.Context, field string, toks []queryToken) ([]slot, *roaring.Bitmap, error) {
+	var found *roaring.Bitmap
+	slots := make([]slot, len(toks))
+	for i := range toks {
+		terms, err := s.terms(ctx, field, &toks[i])
+		if err != nil {
+			return nil, nil, err
 		}
-	}()
+		docs, err := s.any(ctx, field, terms)
+		if err != nil {
+			return nil, nil, err
+		}
+		if found == nil {
+			found = docs
+		} else {
+			found.And(docs)
+		}
+		if found.IsEmpty() {
+			return nil, found, nil
+		}
+		slots[i] = slot{terms: terms, offset: uint64(toks[i].offset)}
+	}
+	return slots, found, nil
+}
+
+// narrow returns those of the candidates that fit. Bleve's own phrase searcher
+// takes time in the product of a document's occurrences, which one hostile
+// message makes hours; what fits here takes time in their sum. The caller closes
+// the slots.
+func (s *snapshot) narrow(ctx context.Context, field string, slots []slot, candidates *roaring.Bitmap, fits func(doc uint32) (bool, error)) (*roaring.Bitmap, error) {
 	for i := range slots {
 		if err := slots[i].open(ctx, s, field); err != nil {
 			return nil, err
 		}
 	}
-	found = roaring.New()
+	found := roaring.New()
 	for it := candidates.Iterator(); it.HasNext(); {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		doc := it.Next()
-		ok, err := lineUp(slots, doc)
+		ok, err := fits(doc)
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +82,7 @@ func (s *snapshot) inOrder(ctx context.Context, field string, slots []slot, cand
 func lineUp(slots []slot, doc uint32) (bool, error) {
 	var begins []uint64 // where the phrase may begin, counted from its first slot
 	for i := range slots {
-		at, err := slots[i].positions(doc)
+		at, err := slots[i].positions(doc, slots[i].offset)
 		if err != nil {
 			return false, err
 		}
@@ -117,6 +111,60 @@ func intersect(a, b []uint64) []uint64 {
 	return out
 }
 
+// together reports whether doc has all slots, in any order, with at most distance
+// words between the first and the last beside theirs. A word that is asked for
+// twice must be there twice.
+func together(slots []slot, doc uint32, distance int) (bool, error) {
+	var marks []spot
+	need := make([]int, len(slots)) // by the first slot of the same terms
+	for i := range slots {
+		first := slices.IndexFunc(slots, func(s slot) bool { return slices.Equal(s.terms, slots[i].terms) })
+		if need[first]++; first < i {
+			continue
+		}
+		at, err := slots[i].positions(doc, 0)
+		if err != nil {
+			return false, err
+		}
+		for _, pos := range at {
+			marks = append(marks, spot{pos, i})
+		}
+	}
+	slices.SortFunc(marks, func(a, b spot) int { return cmp.Compare(a.pos, b.pos) })
+	return within(marks, need, uint64(distance+len(slots)-1)), nil
+}
+
+// A spot is a place of a slot.
+type spot struct {
+	pos  uint64
+	slot int
+}
+
+// within reports whether some marks, which ascend, are no further apart than
+// span and have each slot as often as needed.
+func within(marks []spot, need []int, span uint64) bool {
+	missing := 0
+	for _, n := range need {
+		missing += n
+	}
+	have, from := make([]int, len(need)), 0
+	for _, m := range marks {
+		for ; m.pos-marks[from].pos > span; from++ {
+			s := marks[from].slot
+			if have[s]--; have[s] < need[s] {
+				missing++
+			}
+		}
+		if have[m.slot]++; have[m.slot] <= need[m.slot] {
+			missing--
+		}
+		if missing == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (k *slot) open(ctx context.Context, s *snapshot, field string) error {
 	for _, term := range k.terms {
 		r, err := s.r.TermFieldReader(ctx, []byte(term), field, true, false, true)
@@ -137,26 +185,28 @@ func (k *slot) close() error {
 }
 
 // positions returns, ascending, the positions of the slot's terms in doc less
-// its offset. Documents must be asked for in ascending order.
-func (k *slot) positions(doc uint32) ([]uint64, error) {
-	var out []uint64
+// offset, each once. Documents must be asked for in ascending order.
+func (k *slot) positions(doc uint32, offset uint64) ([]uint64, error) {
+	var at []uint64
 	id := index.NewIndexInternalID(nil, uint64(doc))
 	for _, r := range k.readers {
 		found, err := r.move(id)
 		if err != nil {
 			return nil, err
 		}
-		if !found {
-			continue
-		}
-		for _, v := range r.at.Vectors {
-			if v.Pos > k.offset {
-				out = append(out, v.Pos-k.offset)
-			}
+		if found {
+			at = readPlaces(at, r.at)
 		}
 	}
-	if !slices.IsSorted(out) {
-		slices.Sort(out)
+	if len(k.readers) > 1 {
+		slices.Sort(at)
+		at = slices.Compact(at)
+	}
+	out := at[:0]
+	for _, pos := range at {
+		if pos > offset {
+			out = append(out, pos-offset)
+		}
 	}
 	return out, nil
 }

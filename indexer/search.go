@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	index "github.com/blevesearch/bleve_index_api"
@@ -31,7 +32,11 @@ const (
 // page that cannot be read or asks for too much, mail.Temporary if the index is
 // busy, being opened again, or ctx ended first.
 func (x *Index) Search(ctx context.Context, req mail.SearchRequest, size uint64, text TextFunc) (mail.SearchAnswer, error) {
-	q, p, err := readRequest(req)
+	asked, p, err := readRequest(req, x.opts.Now())
+	if err != nil {
+		return mail.SearchAnswer{}, err
+	}
+	q, err := asked.Resolve(x.outside(ctx))
 	if err != nil {
 		return mail.SearchAnswer{}, err
 	}
@@ -62,8 +67,8 @@ func (x *Index) Search(ctx context.Context, req mail.SearchRequest, size uint64,
 	if err != nil {
 		return mail.SearchAnswer{}, outOfTime(err)
 	}
-	answer.Query = req.Query
-	x.addSnippets(ctx, answer.Hits, q, text)
+	describe(&answer, req, asked)
+	x.addSnippets(ctx, answer.Hits, asked, text)
 	return answer, nil
 }
 
@@ -82,8 +87,8 @@ type page struct {
 	limit int
 }
 
-func readRequest(req mail.SearchRequest) (*query.Query, page, error) {
-	q, err := query.Parse(req.Query)
+func readRequest(req mail.SearchRequest, now time.Time) (*query.Query, page, error) {
+	q, err := readQuery(req, now)
 	if err != nil {
 		return nil, page{}, err
 	}
@@ -163,13 +168,15 @@ func (x *Index) answer(ctx context.Context, r index.IndexReader, q *query.Query,
 	if err != nil {
 		return mail.SearchAnswer{}, err
 	}
-	a := mail.SearchAnswer{Understood: q.String(), Total: found.GetCardinality()}
+	a := mail.SearchAnswer{Total: found.GetCardinality()}
 	if a.Coverage.Partly, err = e.partly(ctx, q); err != nil {
 		return mail.SearchAnswer{}, err
 	}
 	a.Coverage.Cursors = []mail.Cursor{{Partition: x.opts.Partition, Position: position, Size: max(size, position)}}
 	a.Coverage.Complete = position >= size
-	a.Warnings = append(q.Warnings, e.warnings...)
+	if a.Warnings, err = e.warned(q); err != nil {
+		return mail.SearchAnswer{}, err
+	}
 	keys, more, err := s.newest(ctx, found, p)
 	if err != nil {
 		return mail.SearchAnswer{}, err

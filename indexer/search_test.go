@@ -41,7 +41,7 @@ func newOracle(t testing.TB, l *fakeLedger) *oracle {
 }
 
 func (o *oracle) find(t testing.TB, q string) []uint64 {
-	parsed, err := query.Parse(q)
+	parsed, err := query.Parse(q, query.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +75,8 @@ func (o *oracle) matches(r mail.Record, m *mail.Message, n query.Node) bool {
 			return r.Delivery.Size > n.Octets
 		}
 		return r.Delivery.Size < n.Octets
+	case query.Exact:
+		return n.Name == "mailbox" && strings.EqualFold(n.Value, r.Delivery.Mailbox)
 	case query.Field:
 		return o.fieldMatches(r, m, n)
 	}
@@ -84,15 +86,12 @@ func (o *oracle) matches(r mail.Record, m *mail.Message, n query.Node) bool {
 func (o *oracle) fieldMatches(r mail.Record, m *mail.Message, f query.Field) bool {
 	lists := map[string][]mail.Address{"from": m.From, "to": m.To, "cc": m.Cc, "bcc": m.Bcc}
 	switch f.Name {
-	case "mailbox":
-		text, _ := literal(f.Node)
-		return strings.EqualFold(text, r.Delivery.Mailbox)
 	case "subject":
 		return anyText(f.Node, m.Subject)
 	case "filename":
 		return anyText(f.Node, fileNames(m.Parts)...)
 	}
-	text, prefix := literal(f.Node)
+	text, as := literal(f.Node)
 	for _, a := range lists[f.Name] {
 		switch {
 		case strings.HasPrefix(text, "@"):
@@ -101,7 +100,7 @@ func (o *oracle) fieldMatches(r mail.Record, m *mail.Message, f query.Field) boo
 				return true
 			}
 		case strings.Contains(text, "@"):
-			if a.Addr == text || prefix && strings.HasPrefix(a.Addr, text) {
+			if a.Addr == text || as == begins && strings.HasPrefix(a.Addr, text) {
 				return true
 			}
 		case anyText(f.Node, addressTexts([]mail.Address{a})...):
@@ -124,9 +123,9 @@ func texts(m *mail.Message) []string {
 
 // anyText reports whether n, a word, phrase or prefix, is in one of the texts.
 func anyText(n query.Node, texts ...string) bool {
-	text, prefix := literal(n)
+	text, as := literal(n)
 	want := " " + strings.Join(simpleWords(text), " ")
-	if !prefix {
+	if as != begins {
 		want += " "
 	}
 	return slices.ContainsFunc(texts, func(s string) bool {

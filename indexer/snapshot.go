@@ -6,8 +6,6 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	index "github.com/blevesearch/bleve_index_api"
-
-	"github.com/mailkeep/mailkeep/mail"
 )
 
 const (
@@ -87,28 +85,4 @@ func (s *snapshot) any(ctx context.Context, field string, terms []string) (*roar
 		}
 	}
 	return out, nil
-}
-
-// expand returns the terms of the field that begin with prefix, or an error of
-// kind mail.Invalid if they are more than maxExpansion.
-func (s *snapshot) expand(ctx context.Context, field, prefix string) (terms []string, err error) {
-	d, err := s.r.FieldDictPrefix(field, []byte(prefix))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	for n := 0; ; n++ {
-		if err := poll(ctx, n); err != nil {
-			return nil, err
-		}
-		e, err := d.Next()
-		if err != nil || e == nil {
-			return terms, err
-		}
-		if len(terms) == maxExpansion {
-			return nil, mail.WithHint(mail.Errorf(mail.Invalid, "more than %d words begin with %q", maxExpansion, prefix),
-				"write more of the word before the asterisk")
-		}
-		terms = append(terms, e.Term)
-	}
 }

@@ -19,18 +19,23 @@ const (
 )
 
 // wanted is what a query asks for, as far as it can be seen in a text: its
-// words, phrases and prefixes that are not negated.
+// words, phrases and the like that are not negated.
 type wanted struct {
 	sequences []sequence
 	terms     map[string]bool
-	prefixes  []string
+	others    []queryToken // that stand for more than themselves
 }
 
-// A sequence is tokens at their distances, wanted in one field ("subject",
-// "filename") or anywhere ("").
+// A sequence is tokens at their distances, wanted in one field of texts
+// ("subject", "body", "attachment", "filename") or anywhere ("").
 type sequence struct {
 	field string
 	toks  []queryToken
+}
+
+// in reports whether the sequence is wanted in a section.
+func (q *sequence) in(s section) bool {
+	return q.field == "" || slices.Contains(textFields(q.field), s.kind)
 }
 
 func wantedOf(n query.Node) *wanted {
@@ -50,11 +55,17 @@ func (w *wanted) collect(n query.Node, field string) {
 			w.collect(k, field)
 		}
 	case query.Field:
-		if n.Name == "subject" || n.Name == "filename" {
+		switch n.Name {
+		case "subject", "body", "attachment", "filename":
 			w.collect(n.Node, n.Name)
 		}
-	case query.Word, query.Phrase, query.Prefix:
-		w.add(sequence{field: field, toks: queryTokens(literal(n))})
+	case query.Near:
+		for _, k := range queryTokens(n) {
+			k.offset = 0
+			w.add(sequence{field: field, toks: []queryToken{k}})
+		}
+	case query.Word, query.Phrase, query.Prefix, query.Fuzzy, query.Stem:
+		w.add(sequence{field: field, toks: queryTokens(n)})
 	}
 }
 
@@ -64,10 +75,12 @@ func (w *wanted) add(s sequence) {
 	}
 	w.sequences = append(w.sequences, s)
 	for _, k := range s.toks {
-		if k.prefix {
-			w.prefixes = append(w.prefixes, k.term)
-		} else {
-			w.terms[k.term] = true
+		if k.as != whole {
+			w.others = append(w.others, k)
+			continue
+		}
+		for _, t := range k.terms {
+			w.terms[t] = true
 		}
 	}
 }
@@ -77,24 +90,24 @@ func (w *wanted) has(term []byte) bool {
 	if w.terms[string(term)] {
 		return true
 	}
-	return slices.ContainsFunc(w.prefixes, func(p string) bool { return strings.HasPrefix(string(term), p) })
+	return slices.ContainsFunc(w.others, func(k queryToken) bool { return k.matches(string(term)) })
 }
 
 // A section is a text of a message that snippets are cut from.
 type section struct {
-	kind  string // "subject", "filename" or "" as in sequence
+	kind  string // one of the fields of words
 	label string // mail.Fragment.Field
 	text  string
 }
 
 func sections(m *mail.Message) []section {
-	out := []section{{"subject", "subject", m.Subject}, {"", "body", m.Text}, {"", "body", m.HTMLText}}
+	out := []section{{fieldSubject, "subject", m.Subject}, {fieldBody, "body", m.Text}, {fieldBody, "body", m.HTMLText}}
 	for _, p := range m.Parts {
 		label := p.FileName
 		if label == "" {
 			label = "attachment"
 		}
-		out = append(out, section{"filename", label, p.FileName}, section{"", label, p.Text})
+		out = append(out, section{fieldFileName, label, p.FileName}, section{fieldAttachment, label, p.Text})
 	}
 	return out
 }
@@ -130,7 +143,7 @@ func (w *wanted) marks(s section) [][2]int {
 	places := w.places(s.text)
 	var out [][2]int
 	for _, q := range w.sequences {
-		if q.field == "" || q.field == s.kind {
+		if q.in(s) {
 			out = append(out, q.find(places)...)
 		}
 	}
@@ -151,17 +164,15 @@ func (w *wanted) places(text string) []place {
 }
 
 // find returns the octets from the first to the last token of each occurrence.
-func (q sequence) find(places []place) [][2]int {
+func (q *sequence) find(places []place) [][2]int {
 	var out [][2]int
 	for i, first := range places {
-		end, rest := 0, places[i:]
-		for _, k := range q.toks {
-			n := sort.Search(len(rest), func(j int) bool { return rest[j].pos >= first.pos+k.offset })
-			if n == len(rest) || rest[n].pos != first.pos+k.offset || !k.matches(rest[n].term) {
-				end = 0
-				break
-			}
-			end = rest[n].end
+		if !q.toks[0].matches(first.term) {
+			continue
+		}
+		end := first.end
+		for n := 1; n < len(q.toks) && end > 0; n++ {
+			end = q.toks[n].endAt(places[i:], first.pos+q.toks[n].offset)
 		}
 		if end > 0 {
 			out = append(out, [2]int{first.start, end})
@@ -170,8 +181,16 @@ func (q sequence) find(places []place) [][2]int {
 	return out
 }
 
-func (k queryToken) matches(term string) bool {
-	return term == k.term || k.prefix && strings.HasPrefix(term, k.term)
+// endAt returns where the token ends that stands at pos, if it is one of k;
+// else 0. The places ascend.
+func (k *queryToken) endAt(places []place, pos int) int {
+	n := sort.Search(len(places), func(j int) bool { return places[j].pos >= pos })
+	for ; n < len(places) && places[n].pos == pos; n++ {
+		if k.matches(places[n].term) {
+			return places[n].end
+		}
+	}
+	return 0
 }
 
 // merged joins ranges that overlap; they are sorted by their beginnings.

@@ -13,7 +13,7 @@ import (
 
 func snippetsOf(t testing.TB, q string, m *mail.Message) []mail.Fragment {
 	t.Helper()
-	parsed, err := query.Parse(q)
+	parsed, err := query.Parse(q, query.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func FuzzSnippets(f *testing.F) {
 	f.Add(`"a b" c*`, strings.Repeat("x", 400)+" a b cc")
 	f.Add("日本", strings.Repeat("日本語", 100)+"\xff\x1b")
 	f.Fuzz(func(t *testing.T, q, text string) {
-		parsed, err := query.Parse(q)
+		parsed, err := query.Parse(q, query.Options{})
 		if err != nil {
 			return
 		}

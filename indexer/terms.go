@@ -1,85 +1,105 @@
 package indexer
 
 import (
-	index "github.com/blevesearch/bleve_index_api"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mailkeep/mailkeep/indexer/query"
 )
 
-// A field is one analysed field of a document, in the shape that the engine
-// wants. It is analysed where the message is parsed and not by the engine, so
-// that the work is spread over the workers and a fault in it stays with its
-// message.
-type field struct {
-	name   string
-	opts   index.FieldIndexingOptions
-	value  []byte // of stored fields
-	terms  index.TokenFrequencies
-	length int
+// A match tells which terms of an index a term of a query stands for.
+type match uint8
+
+const (
+	whole   match = iota // itself
+	begins               // those that begin with it
+	similar              // those at an edit distance of at most 1
+	stemmed              // those of the same stem
+)
+
+// A queryToken is a word of a query at its distance from the first.
+type queryToken struct {
+	terms  []string // the spellings of the word: any of them
+	offset int
+	as     match
 }
 
-func (f *field) Name() string                                     { return f.name }
-func (f *field) Value() []byte                                    { return f.value }
-func (f *field) ArrayPositions() []uint64                         { return nil }
-func (f *field) EncodedFieldType() byte                           { return 't' }
-func (f *field) Analyze()                                         {}
-func (f *field) Options() index.FieldIndexingOptions              { return f.opts }
-func (f *field) AnalyzedLength() int                              { return f.length }
-func (f *field) AnalyzedTokenFrequencies() index.TokenFrequencies { return f.terms }
-func (f *field) NumPlainTextBytes() uint64                        { return 0 }
+// matches reports whether the token stands for the term.
+func (k *queryToken) matches(term string) bool {
+	return slices.ContainsFunc(k.terms, func(t string) bool {
+		switch k.as {
+		case begins:
+			return strings.HasPrefix(term, t)
+		case similar:
+			return within1(t, term)
+		case stemmed:
+			return sameStem(t, term)
+		}
+		return term == t
+	})
+}
 
-// Size is the engine's estimate of memory; nothing of ours depends on it.
-func (f *field) Size() int { return len(f.value) + 64*len(f.terms) + 48*f.length }
-
-// words analyses text into a field with positions.
-func words(name, text string) *field {
-	f := &field{name: name, opts: index.IndexField | index.IncludeTermVectors}
-	f.terms = make(index.TokenFrequencies, 16+len(text)/24)
-	var places []index.TokenLocation
-	t := tokenizer{buf: make([]byte, 0, maxToken)}
+// queryTokens cuts the text of a query's node, of which the last token stands
+// for terms in the way of the node.
+func queryTokens(n query.Node) []queryToken {
+	text, as := literal(n)
+	var out []queryToken
+	t := tokenizer{query: true}
+	first, last := 0, 0
 	t.each(text, func(k token) bool {
-		tf := f.terms[string(k.term)]
-		if tf == nil {
-			s := string(k.term)
-			tf = &index.TokenFreq{Term: []byte(s)}
-			f.terms[s] = tf
+		if out == nil {
+			first = k.pos
 		}
-		if len(places) == cap(places) {
-			places = make([]index.TokenLocation, 0, 64)
+		if k.pos == last {
+			out[len(out)-1].terms = append(out[len(out)-1].terms, string(k.term))
+			return true
 		}
-		// Offsets stay zero: the engine never sees the text, and zeros cost
-		// little. Snippets are cut from the archive's text.
-		places = append(places, index.TokenLocation{Position: k.pos})
-		tf.Locations = append(tf.Locations, &places[len(places)-1])
-		tf.SetFrequency(len(tf.Locations))
-		f.length++
+		last = k.pos
+		q := queryToken{terms: []string{string(k.term)}, offset: k.pos - first}
+		if k.prefix {
+			q.as = begins
+		}
+		out = append(out, q)
 		return true
 	})
-	return f
-}
-
-// keywords makes a field of whole terms, without positions.
-func keywords(name string, values []string) *field {
-	f := &field{name: name, opts: index.IndexField}
-	f.terms = make(index.TokenFrequencies, len(values))
-	for _, v := range values {
-		if _, ok := f.terms[v]; ok || v == "" {
-			continue
-		}
-		tf := &index.TokenFreq{Term: []byte(v)}
-		tf.SetFrequency(1)
-		f.terms[v] = tf
-		f.length++
+	if as != whole && len(out) > 0 {
+		out[len(out)-1].as = as
 	}
-	return f
+	return out
 }
 
-// column makes a field with one term, which can be read back by document.
-func column(name, value string) *field {
-	f := keywords(name, []string{value})
-	f.opts |= index.DocValues
-	return f
+// literal returns the text of a leaf that is looked for in texts, and what its
+// last word stands for.
+func literal(n query.Node) (text string, as match) {
+	switch n := n.(type) {
+	case query.Word:
+		return n.Text, whole
+	case query.Phrase:
+		return strings.Join(n.Words, " "), whole
+	case query.Near:
+		return strings.Join(n.Words, " "), whole
+	case query.Prefix:
+		return n.Text, begins
+	case query.Fuzzy:
+		return n.Text, similar
+	case query.Stem:
+		return n.Text, stemmed
+	case query.Contains:
+		return n.Text, whole
+	}
+	return "", whole
 }
 
-// stored makes a field that is kept but not indexed.
-func stored(name string, value []byte) *field {
-	return &field{name: name, opts: index.StoreField, value: value}
+// within1 reports whether one character changed, added or removed makes b of a.
+func within1(a, b string) bool {
+	for len(a) > 0 && len(b) > 0 {
+		ra, na := utf8.DecodeRuneInString(a)
+		rb, nb := utf8.DecodeRuneInString(b)
+		if ra != rb {
+			return a[na:] == b[nb:] || a[na:] == b || a == b[nb:]
+		}
+		a, b = a[na:], b[nb:]
+	}
+	return utf8.RuneCountInString(a)+utf8.RuneCountInString(b) <= 1
 }

@@ -15,7 +15,8 @@ const (
 type token struct {
 	// term is valid until the next token is made.
 	term []byte
-	// pos counts words from 1; each ideograph counts as a word.
+	// pos counts words from 1; each ideograph counts as a word. Two spellings
+	// of a word follow one another with the same pos.
 	pos int
 	// start and end are the octets of the text that the token stands for.
 	start, end int
@@ -28,6 +29,8 @@ type token struct {
 //
 //   - Words are runs of letters, digits and marks, folded to the form of
 //     appendFolded and cut at maxToken octets.
+//   - A word with letters that are also spelled with two, such as ä, is a second
+//     term with all of them spelled so; see spelledOut.
 //   - Runs of ideographs become overlapping pairs, each at the position of its
 //     first character. A document also has the last character of the run alone,
 //     so that every character begins exactly one term; a query has not, unless
@@ -38,30 +41,47 @@ type token struct {
 type tokenizer struct {
 	query bool // cut the way queries need it
 	buf   []byte
+	long  []byte // buf with letters spelled out, while there are any
 	pos   int
 }
 
+// asciiFold gives the search form of the ASCII characters that are part of a
+// word, and 0 for the others.
+var asciiFold = func() (t [utf8.RuneSelf]byte) {
+	for c := range byte(utf8.RuneSelf) {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			t[c] = c | 0x20
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			t[c] = c
+		}
+	}
+	return t
+}()
+
 // each calls emit for the tokens of text, in order, until it returns false.
 func (t *tokenizer) each(text string, emit func(token) bool) {
-	for i := 0; i < len(text); {
-		r, n := rune(text[i]), 1
-		if r >= utf8.RuneSelf {
-			r, n = utf8.DecodeRuneInString(text[i:])
+	for i, more := 0, true; i < len(text) && more; {
+		if c := text[i]; c < utf8.RuneSelf {
+			switch {
+			case asciiFold[c] != 0:
+				i, more = t.word(text, i, emit)
+			case c == fieldGap:
+				t.pos += gapWidth
+				i++
+			default:
+				i++
+			}
+			continue
 		}
-		more := true
+		r, n := utf8.DecodeRuneInString(text[i:])
 		switch scriptOf(r) {
 		case letter:
 			i, more = t.word(text, i, emit)
 		case ideograph:
 			i, more = t.run(text, i, emit)
 		default:
-			if r == fieldGap {
-				t.pos += gapWidth
-			}
 			i += n
-		}
-		if !more {
-			return
 		}
 	}
 }
@@ -69,35 +89,64 @@ func (t *tokenizer) each(text string, emit func(token) bool) {
 // word emits the word that begins at i and returns where it ends.
 func (t *tokenizer) word(text string, i int, emit func(token) bool) (int, bool) {
 	start := i
-	t.buf = t.buf[:0]
+	t.buf, t.long = t.buf[:0], t.long[:0]
 	for i < len(text) {
 		c := text[i]
-		if c < utf8.RuneSelf {
-			if scriptOf(rune(c)) != letter {
+		if c >= utf8.RuneSelf {
+			n := t.wide(text[i:])
+			if n == 0 {
 				break
 			}
-			if 'A' <= c && c <= 'Z' {
-				c |= 0x20
-			}
-			t.buf = append(t.buf, c)
-			i++
+			i += n
 			continue
 		}
-		r, n := utf8.DecodeRuneInString(text[i:])
-		s := scriptOf(r)
-		if s != letter && s != mark {
+		f := asciiFold[c]
+		if f == 0 {
 			break
 		}
-		if s == letter {
-			t.buf = appendFolded(t.buf, r)
+		t.buf = append(t.buf, f)
+		if len(t.long) > 0 {
+			t.long = append(t.long, f)
 		}
-		i += n
+		i++
 	}
 	if len(t.buf) == 0 {
 		return i, true
 	}
 	t.pos++
-	return i, emit(token{term: capped(t.buf), pos: t.pos, start: start, end: i})
+	k := token{term: capped(t.buf), pos: t.pos, start: start, end: i}
+	if !emit(k) {
+		return i, false
+	}
+	if k.term = capped(t.long); len(k.term) > 0 {
+		return i, emit(k)
+	}
+	return i, true
+}
+
+// wide takes the character that s begins with into the word and returns its
+// octets, or 0 if it is not part of one.
+func (t *tokenizer) wide(s string) int {
+	r, n := utf8.DecodeRuneInString(s)
+	kind := scriptOf(r)
+	if kind != letter && kind != mark {
+		return 0
+	}
+	before := len(t.buf)
+	if kind == letter {
+		t.buf = appendFolded(t.buf, r)
+	}
+	second := spelledOut(r, t.buf)
+	if second != 0 && len(t.long) == 0 {
+		t.long = append(t.long, t.buf[:before]...)
+	}
+	if second != 0 || len(t.long) > 0 {
+		t.long = append(t.long, t.buf[before:]...)
+	}
+	if second != 0 {
+		t.long = append(t.long, second)
+	}
+	return n
 }
 
 // run emits the pairs of the run of ideographs that begins at i.
@@ -141,30 +190,4 @@ func capped(b []byte) []byte {
 		n--
 	}
 	return b[:n]
-}
-
-// A queryToken is a term of a query at its distance from the first.
-type queryToken struct {
-	term   string
-	offset int
-	prefix bool
-}
-
-// queryTokens cuts a query's text. With prefix, the last token stands for all
-// terms that begin so.
-func queryTokens(text string, prefix bool) []queryToken {
-	var out []queryToken
-	t := tokenizer{query: true}
-	first := 0
-	t.each(text, func(k token) bool {
-		if out == nil {
-			first = k.pos
-		}
-		out = append(out, queryToken{term: string(k.term), offset: k.pos - first, prefix: k.prefix})
-		return true
-	})
-	if prefix && len(out) > 0 {
-		out[len(out)-1].prefix = true
-	}
-	return out
 }

@@ -7,17 +7,27 @@ type SearchRequest struct {
 	Query string `json:"query"` // in the language of package indexer/query
 	Limit int    `json:"limit"` // hits wanted; 0 is the default, the maximum is the service's
 	After string `json:"after,omitempty"`
+	// Zone is where days begin and end, as the time zone database names it
+	// ("Europe/Berlin"), or as an offset ("+02:00"); empty for UTC.
+	Zone string `json:"zone,omitempty"`
+	// Strict makes an error of what would be a warning.
+	Strict bool `json:"strict,omitempty"`
+	// Explain asks for SearchAnswer.Explanation.
+	Explain bool `json:"explain,omitempty"`
 }
 
 // A SearchAnswer is one page of hits, newest first, with its coverage.
 type SearchAnswer struct {
-	Query      string    `json:"query"`
-	Understood string    `json:"understood"` // the query in canonical form
-	Warnings   []Warning `json:"warnings,omitempty"`
-	Total      uint64    `json:"total"` // exact
-	Hits       []Hit     `json:"hits"`
-	Next       string    `json:"next,omitempty"` // After of the next page; empty on the last
-	Coverage   Coverage  `json:"coverage"`
+	Query      string `json:"query"`
+	Understood string `json:"understood"` // the query in canonical form
+	// Explanation says the same in words, a condition a line, with all dates
+	// worked out; see SearchRequest.Explain.
+	Explanation string    `json:"explanation,omitempty"`
+	Warnings    []Warning `json:"warnings,omitempty"`
+	Total       uint64    `json:"total"` // exact
+	Hits        []Hit     `json:"hits"`
+	Next        string    `json:"next,omitempty"` // After of the next page; empty on the last
+	Coverage    Coverage  `json:"coverage"`
 }
 
 // A Warning points at something in the query that was read in a way its writer

@@ -1,34 +1,76 @@
 package query
 
 import (
+	"encoding/hex"
+	"maps"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
 
+// addressFields hold addresses; of them a part may be asked for.
+var addressFields = map[string]bool{
+	"from": true, "to": true, "cc": true, "bcc": true, "participants": true, "domain": true,
+}
+
 // textFields take a word, phrase or prefix; the others a value of their own.
 var textFields = map[string]bool{
-	"from": true, "to": true, "cc": true, "bcc": true,
-	"subject": true, "filename": true, "mailbox": true,
+	"subject": true, "body": true, "attachment": true, "filename": true,
 }
+
+// aliases are other names of fields.
+var aliases = map[string]string{
+	"participant": "participants", "during": "on", "rfc822msgid": "message-id", "msgid": "message-id",
+	"messageid": "message-id", "ext": "filetype", "language": "lang",
+}
+
+// A valueFunc reads the value of a field, which stands at pos.
+type valueFunc func(p *parser, pos int, name, value string) (Node, error)
 
 // valueFields read what stands behind their colon.
-var valueFields = map[string]func(pos int, name, value string) (Node, error){
-	"has":    hasValue,
-	"before": dateValue, "after": dateValue, "on": dateValue,
+var valueFields = map[string]valueFunc{
+	"has": hasValue, "is": isValue, "stem": stemValue,
+	"before": dateValue, "after": dateValue, "on": rangeValue, "received": rangeValue, "sealed": rangeValue,
+	"older_than": ageValue, "newer_than": ageValue,
 	"larger": sizeValue, "smaller": sizeValue,
+	"hash": digestValue, "copy": digestValue, "message-id": messageIDValue, "filetype": typeValue,
+	"list": exactValue, "lang": exactValue, "mailbox": exactValue, "defect": exactValue,
+	"parser": exactValue, "extractor": exactValue,
+	"class": exactValue, "hold": exactValue, "thread": outsideValue,
 }
 
-func known(name string) bool { return textFields[name] || valueFields[name] != nil }
+// Outside are the fields whose meaning the index alone does not know; see
+// Resolve.
+var Outside = []string{"class", "hold", "thread"}
 
-// field reads the value of a known field whose name stands at pos.
+// HasValues are what has: takes, in order.
+var HasValues = []string{
+	"archive", "attachment", "audio", "calendar", "contact", "document", "image", "link", "message", "pdf",
+	"presentation", "spreadsheet", "video",
+}
+
+// IsValues are what is: takes, in order.
+var IsValues = []string{
+	"abuse", "auto", "bounce", "duplicate", "encrypted", "forward", "important", "journal", "list", "partial",
+	"receipt", "reply", "signed", "unreadable",
+}
+
+func known(name string) bool {
+	return textFields[name] || addressFields[name] || valueFields[name] != nil || aliases[name] != ""
+}
+
+// field reads the value of a known field that is written as name at pos.
 func (p *parser) field(name string) (Node, error) {
 	at := p.pos
 	p.pos += len(name) + 1
+	name = strings.ToLower(name)
+	if to := aliases[name]; to != "" {
+		name = to
+	}
 	if next, _ := utf8.DecodeRuneInString(p.in[p.pos:]); p.pos < len(p.in) && unicode.IsSpace(next) {
 		p.skipSpace()
 		if !p.atEnd() && !operator(p.bare()) {
@@ -39,22 +81,6 @@ func (p *parser) field(name string) (Node, error) {
 		p.warn(at, name+": has no value and was passed over")
 		return nil, nil
 	}
-	read := valueFields[name]
-	if read == nil {
-		return p.textField(name)
-	}
-	if err := p.count(at); err != nil {
-		return nil, err
-	}
-	at = p.pos
-	value, err := p.value()
-	if err != nil {
-		return nil, err
-	}
-	return read(at, name, value)
-}
-
-func (p *parser) textField(name string) (Node, error) {
 	if p.peek() != '(' {
 		return p.leaf(name)
 	}
@@ -64,28 +90,81 @@ func (p *parser) textField(name string) (Node, error) {
 	return p.group()
 }
 
-// value reads a quoted or bare value.
-func (p *parser) value() (string, error) {
-	if p.peek() == '"' {
-		n, err := p.phrase()
-		ph, _ := n.(Phrase)
-		return strings.Join(ph.Words, " "), err
+// oneOf returns v in its singular if list has that, else an error.
+func oneOf(pos int, name, v string, list []string) (string, error) {
+	v = strings.ToLower(v)
+	for _, w := range []string{v, strings.TrimSuffix(v, "s")} {
+		if slices.Contains(list, w) {
+			return w, nil
+		}
 	}
-	w := p.bare()
-	p.pos += len(w)
-	return w, nil
+	return "", invalid(pos, "%s: takes %s or %s, not %q", name, strings.Join(list[:len(list)-1], ", "), list[len(list)-1], v)
 }
 
-func hasValue(pos int, _, value string) (Node, error) {
-	if v := strings.ToLower(value); v == "attachment" || v == "attachments" {
-		return Has{"attachment"}, nil
+func hasValue(_ *parser, pos int, name, value string) (Node, error) {
+	v, err := oneOf(pos, name, value, HasValues)
+	return Has{v}, err
+}
+
+func isValue(_ *parser, pos int, name, value string) (Node, error) {
+	v, err := oneOf(pos, name, value, IsValues)
+	return Is{v}, err
+}
+
+func stemValue(p *parser, pos int, _, value string) (Node, error) {
+	if strings.Contains(value, " ") || utf8.RuneCountInString(value) < MinPrefix {
+		return nil, invalid(pos, "stem: takes one word of at least %d characters, not %q", MinPrefix, value)
 	}
-	return nil, invalid(pos, "has: takes attachment, not %q", value)
+	return Stem{value}, nil
+}
+
+func exactValue(_ *parser, _ int, name, value string) (Node, error) {
+	return Exact{name, strings.ToLower(value)}, nil
+}
+
+// outsideValue keeps the case: message-ids have one.
+func outsideValue(_ *parser, _ int, name, value string) (Node, error) {
+	return Exact{name, trimAngles(value)}, nil
+}
+
+func messageIDValue(_ *parser, pos int, name, value string) (Node, error) {
+	if trimAngles(value) == "" {
+		return nil, invalid(pos, "%s: takes a message-id such as 1234@example.org, not %q", name, value)
+	}
+	return Exact{name, trimAngles(value)}, nil
+}
+
+func trimAngles(s string) string {
+	if in := strings.TrimSuffix(strings.TrimPrefix(s, "<"), ">"); in != "" {
+		return in
+	}
+	return s
+}
+
+// minHash is how many digits of a hash name it well enough.
+const minHash = 8
+
+func digestValue(_ *parser, pos int, name, value string) (Node, error) {
+	v := strings.ToLower(value)
+	_, err := hex.DecodeString(v[:len(v)/2*2])
+	if err != nil || len(v)%2 != 0 || len(v) < minHash || len(v) > 64 {
+		return nil, invalid(pos, "%s: takes a SHA-256 in hexadecimal, or an even number of its first digits, at least %d; not %q", name, minHash, value)
+	}
+	return Exact{name, v}, nil
+}
+
+// typeValue takes an extension or a media type; image/* is image/.
+func typeValue(_ *parser, pos int, name, value string) (Node, error) {
+	v := strings.ToLower(strings.TrimPrefix(strings.TrimSuffix(value, "*"), "."))
+	if v == "" || v == "/" {
+		return nil, invalid(pos, "%s: takes an extension such as pdf or a media type such as image/png or image/*, not %q", name, value)
+	}
+	return Exact{name, v}, nil
 }
 
 var sizePattern = regexp.MustCompile(`^([0-9]{1,18})([kKmMgG]?)(?:i?[bB])?$`)
 
-func sizeValue(pos int, name, value string) (Node, error) {
+func sizeValue(_ *parser, pos int, name, value string) (Node, error) {
 	m := sizePattern.FindStringSubmatch(value)
 	if m == nil {
 		return nil, invalid(pos, "%s: takes a size such as 500k, 10M or 1G, not %q", name, value)
@@ -106,33 +185,26 @@ func sizeValue(pos int, name, value string) (Node, error) {
 	return Size{Name: name, Octets: n * factor}, nil
 }
 
-// minYear keeps the zero time free to mean an open end.
-const minYear = 1000
+// units are the suffixes of sizes, the largest first.
+var units = []struct {
+	suffix string
+	octets int64
+}{{"G", 1 << 30}, {"M", 1 << 20}, {"k", 1 << 10}}
 
-// periods are the ways to write one, with the step to the next.
-var periods = []struct {
-	layout              string
-	years, months, days int
-}{
-	{"2006-01-02", 0, 0, 1},
-	{"2006-01", 0, 1, 0},
-	{"2006", 1, 0, 0},
+func formatSize(n int64) string {
+	for _, u := range units {
+		if n != 0 && n%u.octets == 0 {
+			return strconv.FormatInt(n/u.octets, 10) + u.suffix
+		}
+	}
+	return strconv.FormatInt(n, 10)
 }
 
-func dateValue(pos int, name, value string) (Node, error) {
-	for _, p := range periods {
-		from, err := time.Parse(p.layout, value)
-		if err != nil || from.Year() < minYear {
-			continue
-		}
-		d := Date{Name: name, Spec: value, From: from, To: from.AddDate(p.years, p.months, p.days)}
-		switch name {
-		case "before":
-			d.From, d.To = time.Time{}, from
-		case "after":
-			d.To = time.Time{}
-		}
-		return d, nil
-	}
-	return nil, invalid(pos, "%s: takes a day 2024-01-31, a month 2024-01 or a year 2024, not %q", name, value)
+// Fields returns the names of all fields, in order, for completion and help.
+func Fields() []string {
+	all := slices.Collect(maps.Keys(valueFields))
+	all = slices.AppendSeq(all, maps.Keys(addressFields))
+	all = slices.AppendSeq(all, maps.Keys(textFields))
+	slices.Sort(all)
+	return all
 }

@@ -1,8 +1,6 @@
 package query
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -14,23 +12,20 @@ type Query struct {
 	// and so matches every message.
 	Root     Node
 	Warnings []mail.Warning // in the order of their positions in the text
+	// Zone is where days begin and end; never nil after Parse.
+	Zone *time.Location
+	// Strict makes errors of the warnings of evaluation, too.
+	Strict bool
 }
 
-// String returns the canonical form.
-func (q *Query) String() string {
-	if q.Root == nil {
-		return ""
-	}
-	var b strings.Builder
-	q.Root.write(&b, "")
-	return b.String()
-}
-
-// A Node is one of And, Or, Not, Word, Phrase, Prefix, Field, Has, Date, Size.
+// A Node is one of And, Or, Not, Word, Phrase, Prefix, Fuzzy, Near, Contains,
+// Stem, Field, Exact, Has, Is, Date, Size and Records.
 type Node interface {
 	// write appends the canonical form; field is the name of the Field around
 	// the node, if any.
-	write(b *strings.Builder, field string)
+	write(b *writer, field string)
+	// explain says in words what the node asks for; see explainer.
+	explain(e *explainer, where string)
 }
 
 // And matches what all of its nodes match. It has at least two; none is an And.
@@ -52,21 +47,54 @@ type Phrase struct{ Words []string }
 // Prefix is the beginning of a word, without the asterisk.
 type Prefix struct{ Text string }
 
-// Field restricts a Word, Phrase or Prefix to a field of the message.
+// Fuzzy is a word of which one letter may be another, missing or too many.
+type Fuzzy struct{ Text string }
+
+// Near is 2 to MaxPhrase words in any order, with at most Distance others
+// between the first and the last of them; Distance is 1 to MaxNear.
+type Near struct {
+	Words    []string
+	Distance int
+}
+
+// Contains is a part of an address or domain; only ever within a Field.
+type Contains struct{ Text string }
+
+// Stem is a word that stands for all words of the same stem.
+type Stem struct{ Text string }
+
+// Field restricts a Word, Phrase, Prefix, Fuzzy, Near or Contains to a field of
+// the message.
 type Field struct {
-	// Name is from, to, cc, bcc, subject, filename or mailbox.
+	// Name is from, to, cc, bcc, participants, domain, subject, body,
+	// attachment or filename.
 	Name string
 	Node Node
 }
 
-// Has matches messages that have something; What is "attachment".
+// Exact asks for a value of a field as a whole.
+type Exact struct {
+	// Name is filetype, hash, copy, message-id, list, lang, mailbox, defect,
+	// parser, extractor or one of Outside.
+	Name string
+	// Value is in the form in which values of the field are compared: lower
+	// case but for message-id.
+	Value string
+}
+
+// Has matches messages that have something; What is one of HasValues.
 type Has struct{ What string }
 
-// Date matches messages whose effective date t is From <= t < To, in UTC; a
-// zero time is an open end.
+// Is matches messages that are something; What is one of IsValues.
+type Is struct{ What string }
+
+// Date matches messages of which a date t is From <= t < To; a zero time is an
+// open end.
 type Date struct {
-	Name     string // before, after or on
-	Spec     string // the period as written: 2024, 2024-01 or 2024-01-31
+	// Name is before, after or on, for the effective date, or received or
+	// sealed.
+	Name     string
+	Spec     string // the period as written: 2024, 2024-01, 2024-01-31 or a range
 	From, To time.Time
 }
 
@@ -76,108 +104,9 @@ type Size struct {
 	Octets int64
 }
 
-func (n And) write(b *strings.Builder, _ string) {
-	for i, k := range n {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		group(b, k)
-	}
-}
-
-func (n Or) write(b *strings.Builder, _ string) {
-	for i, k := range n {
-		if i > 0 {
-			b.WriteString(" OR ")
-		}
-		k.write(b, "")
-	}
-}
-
-func (n Not) write(b *strings.Builder, _ string) {
-	b.WriteByte('-')
-	if _, ok := n.Node.(And); ok {
-		b.WriteByte('(')
-		n.Node.write(b, "")
-		b.WriteByte(')')
-		return
-	}
-	group(b, n.Node)
-}
-
-// group writes n, in parentheses if it is an Or.
-func group(b *strings.Builder, n Node) {
-	if _, ok := n.(Or); !ok {
-		n.write(b, "")
-		return
-	}
-	b.WriteByte('(')
-	n.write(b, "")
-	b.WriteByte(')')
-}
-
-func (n Word) write(b *strings.Builder, field string) {
-	if plain(n.Text, field) {
-		b.WriteString(n.Text)
-		return
-	}
-	quote(b, n.Text)
-}
-
-func (n Phrase) write(b *strings.Builder, _ string) { quote(b, strings.Join(n.Words, " ")) }
-
-func (n Prefix) write(b *strings.Builder, _ string) {
-	b.WriteString(n.Text)
-	b.WriteByte('*')
-}
-
-func (n Field) write(b *strings.Builder, _ string) {
-	b.WriteString(n.Name)
-	b.WriteByte(':')
-	n.Node.write(b, n.Name)
-}
-
-func (n Has) write(b *strings.Builder, _ string) { b.WriteString("has:" + n.What) }
-
-func (n Date) write(b *strings.Builder, _ string) { b.WriteString(n.Name + ":" + n.Spec) }
-
-func (n Size) write(b *strings.Builder, _ string) {
-	b.WriteString(n.Name + ":" + formatSize(n.Octets))
-}
-
-func quote(b *strings.Builder, s string) {
-	b.WriteByte('"')
-	b.WriteString(s)
-	b.WriteByte('"')
-}
-
-// plain reports whether a word of this text, written without quotes behind
-// field (or outside of any), is read back as that word and without a warning.
-func plain(s, field string) bool {
-	if s == "" || strings.Contains(s, "*") || operator(s) {
-		return false
-	}
-	return field != "" || textual(s)
-}
-
-// textual reports whether s begins neither with a hyphen nor with what looks
-// like a field.
-func textual(s string) bool {
-	name, _, colon := strings.Cut(s, ":")
-	return s[0] != '-' && !(colon && fieldLike(name))
-}
-
-// units are the suffixes of sizes, the largest first.
-var units = []struct {
-	suffix string
-	octets int64
-}{{"G", 1 << 30}, {"M", 1 << 20}, {"k", 1 << 10}}
-
-func formatSize(n int64) string {
-	for _, u := range units {
-		if n != 0 && n%u.octets == 0 {
-			return strconv.FormatInt(n/u.octets, 10) + u.suffix
-		}
-	}
-	return strconv.FormatInt(n, 10)
+// Records matches the records at the positions, which ascend. It has no written
+// form of its own: Resolve puts it in place of an Exact, whose form it keeps.
+type Records struct {
+	For  Exact
+	Seqs []uint64
 }

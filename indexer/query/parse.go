@@ -3,6 +3,7 @@ package query
 import (
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -15,22 +16,46 @@ const (
 	MaxDepth  = 8       // parentheses and negations inside one another
 	MaxPhrase = 8       // words of a phrase
 	MinPrefix = 3       // characters before the asterisk
+	MinFuzzy  = 4       // characters before the tilde
+	MaxNear   = 50      // words between those of a Near
 )
+
+// Options are what the meaning of a query rests on beside its text.
+type Options struct {
+	// Now is the present time, for relative dates; they are errors where it is
+	// zero.
+	Now time.Time
+	// Zone is where days begin and end; nil means UTC.
+	Zone *time.Location
+	// Strict makes each warning an error.
+	Strict bool
+}
 
 // Parse reads a query. The error is of kind mail.Invalid, names the position
 // in octets and says what is allowed; a text that has a plausible reading never
 // gives one.
-func Parse(s string) (*Query, error) {
+func Parse(s string, o Options) (*Query, error) {
 	if len(s) > MaxLength {
 		return nil, mail.Errorf(mail.Invalid, "the query has %d octets, at most %d are allowed", len(s), MaxLength)
 	}
-	p := &parser{in: validUTF8(s)}
+	if o.Zone == nil {
+		o.Zone = time.UTC
+	}
+	p := &parser{in: validUTF8(s), now: o.Now, zone: o.Zone}
 	root, err := p.query()
 	if err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(p.warnings, func(a, b mail.Warning) int { return a.Pos - b.Pos })
-	return &Query{Root: root, Warnings: p.warnings}, nil
+	if o.Strict && len(p.warnings) > 0 {
+		return nil, Refusal(p.warnings[0])
+	}
+	return &Query{Root: root, Warnings: p.warnings, Zone: o.Zone, Strict: o.Strict}, nil
+}
+
+// Refusal is the error that a warning becomes in a strict search.
+func Refusal(w mail.Warning) error {
+	return mail.WithHint(invalid(w.Pos, "%s", w.Text), "write it without doubt, or search without strict")
 }
 
 // A parser descends through the grammar
@@ -49,6 +74,8 @@ type parser struct {
 	terms    int
 	scope    string // the field before the group around pos
 	warnings []mail.Warning
+	now      time.Time
+	zone     *time.Location
 }
 
 func (p *parser) warn(pos int, text string) {
@@ -177,15 +204,14 @@ func (p *parser) primary() (Node, error) {
 		return p.leaf(p.scope)
 	}
 	name, _, colon := strings.Cut(p.bare(), ":")
-	if !colon || !fieldLike(name) {
-		return p.leaf(p.scope)
-	}
-	key := strings.ToLower(name)
-	if !known(key) {
+	switch {
+	case !colon:
+	case known(strings.ToLower(name)):
+		return p.field(name)
+	case fieldLike(name) && valueFields[p.scope] == nil:
 		p.warn(p.pos, "there is no field "+name+":, so this is searched for as text")
-		return p.leaf(p.scope)
 	}
-	return p.field(key)
+	return p.leaf(p.scope)
 }
 
 func (p *parser) group() (Node, error) {

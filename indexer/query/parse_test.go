@@ -16,6 +16,15 @@ func in(name string, n Node) Node    { return Field{name, n} }
 func day(y, m, d int) time.Time      { return time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC) }
 func size(name string, n int64) Node { return Size{name, n} }
 
+// now is a leap day, in the evening.
+var now = time.Date(2024, 2, 29, 22, 30, 0, 0, time.UTC)
+
+func parse(s string) (*Query, error) { return Parse(s, Options{Now: now}) }
+
+func exact(name, value string) Node { return Exact{name, value} }
+
+func on(name, spec string, from, to time.Time) Node { return Date{name, spec, from, to} }
+
 func TestParse(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -58,15 +67,48 @@ func TestParse(t *testing.T) {
 		{"cc:a bcc:b", And{in("cc", word("a")), in("bcc", word("b"))}, "cc:a bcc:b", 0},
 		{"from:(anna OR -bob)", Or{in("from", word("anna")), Not{in("from", word("bob"))}}, "from:anna OR -from:bob", 0},
 		{"from:(anna subject:x) b", And{in("from", word("anna")), in("subject", word("x")), word("b")}, "from:anna subject:x b", 0},
-		{"mailbox:sales", in("mailbox", word("sales")), "mailbox:sales", 0},
-		{`mailbox:"sales east"`, in("mailbox", phrase("sales east")), `mailbox:"sales east"`, 0},
+		{"mailbox:sales", exact("mailbox", "sales"), "mailbox:sales", 0},
+		{`mailbox:"Sales east"`, exact("mailbox", "sales east"), `mailbox:"sales east"`, 0},
+		{"mailbox:(a OR b)", Or{exact("mailbox", "a"), exact("mailbox", "b")}, "mailbox:a OR mailbox:b", 0},
 		{"has:attachment", Has{"attachment"}, "has:attachment", 0},
 		{"has:Attachments", Has{"attachment"}, "has:attachment", 0},
+		{"has:(image OR PDFs)", Or{Has{"image"}, Has{"pdf"}}, "has:image OR has:pdf", 0},
+		{"-is:bounce", Not{Is{"bounce"}}, "-is:bounce", 0},
+		{`"a b"~5`, Near{[]string{"a", "b"}, 5}, `"a b"~5`, 0},
+		{`subject:"a b"~5 c`, And{in("subject", Near{[]string{"a", "b"}, 5}), word("c")}, `subject:"a b"~5 c`, 0},
+		{"invoice~", Fuzzy{"invoice"}, "invoice~", 0},
+		{"from:mller~1", in("from", Fuzzy{"mller"}), "from:mller~", 0},
+		{"a~b", word("a~b"), "a~b", 0},
+		{"stem:houses", Stem{"houses"}, "stem:houses", 0},
+		{"body:x attachment:y", And{in("body", word("x")), in("attachment", word("y"))}, "body:x attachment:y", 0},
+		{"participants:anna", in("participants", word("anna")), "participants:anna", 0},
+		{"domain:example.org", in("domain", word("example.org")), "domain:example.org", 0},
+		{"domain:*ampl*", in("domain", Contains{"ampl"}), "domain:*ampl*", 0},
+		{"filetype:.PDF", exact("filetype", "pdf"), "filetype:pdf", 0},
+		{"filetype:image/*", exact("filetype", "image/"), "filetype:image/", 0},
+		{"hash:ABCDEF0123", exact("hash", "abcdef0123"), "hash:abcdef0123", 0},
+		{"rfc822msgid:<A.b@x>", exact("message-id", "A.b@x"), "message-id:A.b@x", 0},
+		{"Message-ID:A", exact("message-id", "A"), "message-id:A", 0},
+		{`message-id:"a (b)"`, exact("message-id", "a (b)"), `message-id:"a (b)"`, 0},
+		{"list:Announce.example.org lang:DE defect:MIME_NO_CLOSE", And{exact("list", "announce.example.org"), exact("lang", "de"), exact("defect", "mime_no_close")},
+			"list:announce.example.org lang:de defect:mime_no_close", 0},
+		{"class:tax hold:m-1 thread:<X@y>", And{exact("class", "tax"), exact("hold", "m-1"), exact("thread", "X@y")}, "class:tax hold:m-1 thread:X@y", 0},
+		{`list:"OR"`, exact("list", "or"), "list:or", 0},
 		{"before:2024-02-29", Date{"before", "2024-02-29", time.Time{}, day(2024, 2, 29)}, "before:2024-02-29", 0},
 		{"after:2024-01", Date{"after", "2024-01", day(2024, 1, 1), time.Time{}}, "after:2024-01", 0},
 		{"on:2024", Date{"on", "2024", day(2024, 1, 1), day(2025, 1, 1)}, "on:2024", 0},
 		{"on:2024-12", Date{"on", "2024-12", day(2024, 12, 1), day(2025, 1, 1)}, "on:2024-12", 0},
 		{"on:2024-12-31", Date{"on", "2024-12-31", day(2024, 12, 31), day(2025, 1, 1)}, "on:2024-12-31", 0},
+		{"during:2024-12", on("on", "2024-12", day(2024, 12, 1), day(2025, 1, 1)), "on:2024-12", 0},
+		{"on:2024-01..2024-03", on("on", "2024-01..2024-03", day(2024, 1, 1), day(2024, 4, 1)), "on:2024-01..2024-03", 0},
+		{"on:2024..", on("on", "2024..", day(2024, 1, 1), time.Time{}), "on:2024..", 0},
+		{"received:..2023", on("received", "..2023", time.Time{}, day(2024, 1, 1)), "received:..2023", 0},
+		{"sealed:today", on("sealed", "2024-02-29", day(2024, 2, 29), day(2024, 3, 1)), "sealed:2024-02-29", 0},
+		{"on:(2023 OR yesterday)", Or{on("on", "2023", day(2023, 1, 1), day(2024, 1, 1)), on("on", "2024-02-28", day(2024, 2, 28), day(2024, 2, 29))}, "on:2023 OR on:2024-02-28", 0},
+		{"older_than:7d", on("before", "2024-02-22", time.Time{}, day(2024, 2, 22)), "before:2024-02-22", 0},
+		{"newer_than:2w", on("after", "2024-02-15", day(2024, 2, 15), time.Time{}), "after:2024-02-15", 0},
+		{"older_than:1y", on("before", "2023-02-28", time.Time{}, day(2023, 2, 28)), "before:2023-02-28", 0},
+		{"NEWER_THAN:3M", on("after", "2023-11-29", day(2023, 11, 29), time.Time{}), "after:2023-11-29", 0},
 		{"larger:10M", size("larger", 10<<20), "larger:10M", 0},
 		{"smaller:500k", size("smaller", 500<<10), "smaller:500k", 0},
 		{"smaller:2048KB", size("smaller", 2<<20), "smaller:2M", 0},
@@ -98,10 +140,22 @@ func TestParse(t *testing.T) {
 		{"ab*", word("ab"), "ab", 1},
 		{"a*b", word("a*b"), `"a*b"`, 1},
 		{"x:abc*", word("x:abc*"), `"x:abc*"`, 2},
-		{"mailbox:sales*", in("mailbox", word("sales")), "mailbox:sales", 1},
+		{"mailbox:sales*", exact("mailbox", "sales"), "mailbox:sales", 1},
+		{"list:*", nil, "", 2},
+		{`"a b"~0`, And{phrase("a b"), word("~0")}, `"a b" "~0"`, 1},
+		{`"a"~3`, phrase("a"), `"a"`, 1},
+		{"abc~", word("abc~"), `"abc~"`, 1},
+		{"http://x/~", word("http://x/~"), `"http://x/~"`, 2},
+		{"~", word("~"), `"~"`, 1},
+		{"from:*ex", in("from", word("ex")), "from:ex", 2},
+		{"from:*anna", in("from", Contains{"anna"}), "from:*anna*", 1},
+		{"from:*an*na*", in("from", word("*an*na*")), `from:"*an*na*"`, 1},
+		{"*infi*", word("*infi*"), `"*infi*"`, 1},
+		{"subject:*infi*", in("subject", word("*infi*")), `subject:"*infi*"`, 1},
+		{`is:"" a`, word("a"), "a", 2},
 		{"\xff\xfe", word("??"), "??", 0},
 	} {
-		q, err := Parse(tt.in)
+		q, err := parse(tt.in)
 		if err != nil {
 			t.Errorf("Parse(%q): %v", tt.in, err)
 			continue
@@ -126,11 +180,24 @@ func TestParseErrors(t *testing.T) {
 		"larger:-1":                  "at 7",
 		"larger:1.5M":                "at 7",
 		"larger:999999999999999999G": "too large",
-		"larger:(1M)":                "at 7",
+		"larger:(abc)":               "at 8: larger: takes a size",
+		"on:2024..2023":              "ends before it begins",
+		"on:..":                      "takes a period",
+		"on:2024-13..":               "takes a period",
+		"older_than:soon":            "takes days, weeks, months or years",
+		"older_than:9999y":           "too long ago",
+		"word~2":                     "at 0: one letter may differ at most",
+		`"a b"~51`:                   "at 5: at most 50 words may stand between",
+		"stem:ab":                    "takes one word of at least 3",
+		`stem:"a word"`:              "takes one word",
+		"hash:abc":                   "takes a SHA-256",
+		"hash:zzzzzzzz":              "takes a SHA-256",
+		"is:wings":                   "at 3: is: takes abuse, auto",
+		"filetype:.":                 "takes an extension",
 		"before:yesterdayish":        "at 7: before: takes a day",
 		"on:2023-02-29":              "on: takes a day",
 		"on:2024-13":                 "on: takes a day",
-		"before:0001":                "before: takes a day", "has:wings": "at 4: has: takes attachment",
+		"before:0001":                "before: takes a day", "has:wings": "at 4: has: takes archive, attachment",
 		strings.Repeat("a ", 33):          "at 64: the query has more than 32 terms",
 		strings.Repeat("(", 9):            "at 8: parentheses and negations are nested deeper than 8",
 		strings.Repeat("NOT ", 9) + "a":   "nested deeper than 8",
@@ -138,7 +205,7 @@ func TestParseErrors(t *testing.T) {
 		`"1 2 3 4 5 6 7 8 9"`:             "at 0: a phrase has at most 8 words, this one has 9",
 		strings.Repeat("x", MaxLength+1):  "4097 octets, at most 4096",
 	} {
-		_, err := Parse(in)
+		_, err := parse(in)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Parse(%.40q): error %v, want it to contain %q", in, err, want)
 		}
@@ -156,7 +223,7 @@ func TestParseLimitsAreReachable(t *testing.T) {
 		`"1 2 3 4 5 6 7 8"`,
 		strings.Repeat("x", MaxLength),
 	} {
-		if _, err := Parse(in); err != nil {
+		if _, err := parse(in); err != nil {
 			t.Errorf("Parse(%.40q): %v", in, err)
 		}
 	}
@@ -164,7 +231,7 @@ func TestParseLimitsAreReachable(t *testing.T) {
 
 func TestWarningsPointIntoTheQuery(t *testing.T) {
 	t.Parallel()
-	q, err := Parse(`a) RE: "b`)
+	q, err := parse(`a) RE: "b`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +248,7 @@ func TestWarningsPointIntoTheQuery(t *testing.T) {
 func checkStable(t *testing.T, q *Query) {
 	t.Helper()
 	s := q.String()
-	again, err := Parse(s)
+	again, err := parse(s)
 	if err != nil {
 		t.Fatalf("canonical form %q does not parse: %v", s, err)
 	}
@@ -193,21 +260,131 @@ func checkStable(t *testing.T, q *Query) {
 	}
 }
 
+func TestTimesDependOnTheOptions(t *testing.T) {
+	t.Parallel()
+	tokyo := time.FixedZone("+09", 9*60*60)
+	q, err := Parse("older_than:1d on:2024", Options{Now: now, Zone: tokyo})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It is the 1st of March there already.
+	want := And{
+		on("before", "2024-02-29", time.Time{}, time.Date(2024, 2, 28, 15, 0, 0, 0, time.UTC)),
+		on("on", "2024", time.Date(2023, 12, 31, 15, 0, 0, 0, time.UTC), time.Date(2024, 12, 31, 15, 0, 0, 0, time.UTC)),
+	}
+	if d := cmp.Diff(Node(want), q.Root); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	for _, s := range []string{"older_than:1d", "on:today"} {
+		if _, err := Parse(s, Options{}); mail.KindOf(err) != mail.Invalid {
+			t.Errorf("%s without a clock: error %v", s, err)
+		}
+	}
+}
+
+func TestStrict(t *testing.T) {
+	t.Parallel()
+	if _, err := Parse("a from:b", Options{Strict: true}); err != nil {
+		t.Error(err)
+	}
+	_, err := Parse("hello RE: x", Options{Strict: true})
+	if mail.KindOf(err) != mail.Invalid || !strings.Contains(err.Error(), "at 6: there is no field RE:") || mail.HintOf(err) == "" {
+		t.Errorf("error %v, hint %q", err, mail.HintOf(err))
+	}
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	q, err := Parse(`invoice (from:@example.org OR to:anna@example.org OR -cc:bob) subject:"a b"~2 older_than:1m during:2024.. larger:1k has:pdf hold:m stem:run x~ abcd~ abc* domain:*exa*`,
+		Options{Now: now, Zone: time.FixedZone("", 3600)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `all of these:
+  the word "invoice" anywhere
+  any of these:
+    an address of the domain "example.org" or below it in From
+    the address "anna@example.org" in To
+    not this:
+      the word "bob" in Cc
+  the words "a b" in any order with at most 2 others between in the subject
+  dated before 2024-01-29 00:00 +01:00
+  dated 2024-01-01 00:00 +01:00 or later
+  larger than 1024 octets
+  with this in it: pdf
+  the legal hold "m"
+  a word of the same stem as "run", in English or German, anywhere
+  the word "x~" anywhere
+  a word that differs from "abcd" by at most one letter anywhere
+  a word that begins with "abc" anywhere
+  an address with "exa" in it as a domain, in any address field
+`
+	if d := cmp.Diff(want, q.Explain()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if got := (&Query{}).Explain(); got != "every message\n" {
+		t.Errorf("of nothing: %q", got)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	q, err := parse("a (thread:7 OR -hold:m) class:none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	means := func(n Exact) (Node, error) {
+		switch n.Name {
+		case "thread":
+			return Records{For: n, Seqs: []uint64{1, 7}}, nil
+		case "hold":
+			return exact("mailbox", "sales"), nil
+		}
+		return nil, nil
+	}
+	got, err := q.Resolve(means)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := And{
+		word("a"),
+		Or{Records{Exact{"thread", "7"}, []uint64{1, 7}}, Not{exact("mailbox", "sales")}},
+		Records{For: Exact{"class", "none"}},
+	}
+	if d := cmp.Diff(Node(want), got.Root); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if s := q.String(); s != "a (thread:7 OR -hold:m) class:none" {
+		t.Errorf("the query that was asked is now %q", s)
+	}
+	if _, err := q.Resolve(nil); mail.KindOf(err) != mail.Invalid {
+		t.Errorf("where nothing is known of holds: error %v", err)
+	}
+	many := func(n Exact) (Node, error) { return Records{For: n, Seqs: make([]uint64, MaxRecords+1)}, nil }
+	if _, err := q.Resolve(many); mail.KindOf(err) != mail.Invalid {
+		t.Errorf("too many records: error %v", err)
+	}
+	if q, err := (&Query{}).Resolve(nil); err != nil || q.Root != nil {
+		t.Errorf("a query of nothing: %v, %v", q, err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		`a OR (b -c) "d e`, "from:(x OR y) larger:10M on:2024", "RE: x* NOT NOT -(a) ) AND OR",
-		`has:attachment -subject:"q r"`, "from: a mailbox:b* \xff --x", "before:2024-01 K:é",
+		`has:attachment -subject:"q r"`, `"a b"~5 wxyz~ from:*abc* on:2024.. is:(list OR reply) older_than:3m stem:abc hash:00112233`, "from: a mailbox:b* \xff --x", "before:2024-01 K:é",
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		q, err := Parse(s)
+		q, err := parse(s)
 		if err != nil {
 			if mail.KindOf(err) != mail.Invalid {
 				t.Fatalf("kind %v: %v", mail.KindOf(err), err)
 			}
 			return
 		}
+		_ = q.Explain()
 		for _, w := range q.Warnings {
 			if w.Pos < 0 || w.Pos > len(s) {
 				t.Fatalf("warning at %d of %d octets", w.Pos, len(s))
@@ -215,7 +392,7 @@ func FuzzParse(f *testing.F) {
 		}
 		// A form that spells a field out for each word of its group may
 		// outgrow the limit of the text it came from.
-		if len(s) < MaxLength-MaxTerms*len(" OR filename:()") {
+		if len(s) < MaxLength-MaxTerms*2*len(" OR participants:()") {
 			checkStable(t, q)
 		}
 	})

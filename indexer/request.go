@@ -1,0 +1,61 @@
+package indexer
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/mailkeep/mailkeep/indexer/query"
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// readQuery reads the query of a request, which is asked at the time now.
+func readQuery(req mail.SearchRequest, now time.Time) (*query.Query, error) {
+	zone, err := readZone(req.Zone)
+	if err != nil {
+		return nil, err
+	}
+	return query.Parse(req.Query, query.Options{Now: now, Zone: zone, Strict: req.Strict})
+}
+
+// readZone returns the zone that a request names.
+func readZone(name string) (*time.Location, error) {
+	if name == "" {
+		return time.UTC, nil
+	}
+	if t, err := time.Parse("-07:00", name); err == nil {
+		_, offset := t.Zone()
+		return time.FixedZone(name, offset), nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" { // which depends on the machine
+		return nil, mail.WithHint(mail.Errorf(mail.Invalid, "there is no time zone %q", name),
+			"write it as Europe/Berlin or as +02:00")
+	}
+	return zone, nil
+}
+
+// outside binds Options.Outside to a context; nil if there is none.
+func (x *Index) outside(ctx context.Context) func(query.Exact) (query.Node, error) {
+	if x.opts.Outside == nil {
+		return nil
+	}
+	return func(n query.Exact) (query.Node, error) { return x.opts.Outside(ctx, n) }
+}
+
+// describe says in the answer what was asked.
+func describe(a *mail.SearchAnswer, req mail.SearchRequest, q *query.Query) {
+	a.Query, a.Understood = req.Query, q.String()
+	if req.Explain {
+		a.Explanation = q.Explain()
+	}
+}
+
+// warned returns the warnings of the query and of its evaluation; in a strict
+// search, those of the evaluation are an error.
+func (e *evaluator) warned(q *query.Query) ([]mail.Warning, error) {
+	if q.Strict && len(e.warnings) > 0 {
+		return nil, query.Refusal(e.warnings[0])
+	}
+	return slices.Concat(q.Warnings, e.warnings), nil
+}
