@@ -4,7 +4,6 @@ package parser_test
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -205,19 +204,4 @@ func drive(t *testing.T, n int, command string, args ...string) []reading {
 		t.Fatalf("%s: %d lines for %d mails", command, len(readings), n)
 	}
 	return readings
-}
-
-// gmimeDriver builds the driver of GMime.
-func gmimeDriver(t *testing.T) string {
-	t.Helper()
-	flags, err := exec.CommandContext(t.Context(), "pkg-config", "--cflags", "--libs", "gmime-3.0").Output()
-	if err != nil {
-		t.Fatalf("GMime 3 is missing (Debian: libgmime-3.0-dev pkg-config gcc): %v", err)
-	}
-	bin := filepath.Join(t.TempDir(), "gmime")
-	args := append([]string{"-O2", "-o", bin, "testdata/compare/gmime.c"}, strings.Fields(string(flags))...)
-	if out, err := exec.CommandContext(t.Context(), "cc", args...).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, fmt.Sprintf("%.2000s", out))
-	}
-	return bin
 }

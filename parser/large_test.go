@@ -1,7 +1,6 @@
 package parser_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"io"
 	"runtime"
@@ -87,24 +86,6 @@ func TestPartReaderStreams(t *testing.T) {
 	n, err := io.Copy(h, parser.PartReader(l, m.Parts[2]))
 	if err != nil || n != m.Parts[2].Size || mail.Digest(h.Sum(nil)) != m.Parts[2].Digest {
 		t.Errorf("%d octets, %v", n, err)
-	}
-}
-
-func BenchmarkSmall(b *testing.B) { benchmark(b, fixtures(b)["testdata/plain.eml"]) }
-
-func BenchmarkHTML(b *testing.B) {
-	row := "<tr><td style='font-size:12px;color:#333'><a href='https://example.org/item?id=1234567'>An item</a> &mdash; 12&nbsp;&euro;</td></tr>\n"
-	html := "Content-Type: text/html; charset=utf-8\n\n<html><body><table>" + strings.Repeat(row, 300) + "</table></body></html>"
-	benchmark(b, []byte("Subject: news\nFrom: News <news@example.org>\nDate: Tue, 24 Nov 2026 09:15:00 +0100\nMessage-ID: <a@b>\n"+
-		multi("alternative", "b", plainPart, html)))
-}
-
-func benchmark(b *testing.B, in []byte) {
-	in = bytes.ReplaceAll(in, []byte("\n"), []byte("\r\n"))
-	b.SetBytes(int64(len(in)))
-	b.ReportAllocs()
-	for b.Loop() {
-		parser.Parse(in)
 	}
 }
 

@@ -70,6 +70,9 @@ func (k *leafSink) reset() {
 // readLeaf decodes the body of n, sets its size and digest, and returns its
 // first want octets.
 func (p *parse) readLeaf(n *node, want int) []byte {
+	if octets, ok := p.quick(n, want); ok {
+		return octets
+	}
 	k := &leafSink{hash: sha256.New(), want: want}
 	length := n.end - n.offBody
 	if !p.strict(n, k) && p.w.err == nil {

@@ -34,9 +34,10 @@ func ParseAt(r io.ReaderAt, size int64, lim Limits) (*mail.Message, error) {
 // A parse is the work on one message.
 type parse struct {
 	scanner
-	inner int // how many encoded messages this one lies in
-	left  int // octets of text that may still be kept
-	heads int // addresses that may still be kept of messages in the message
+	inner   int    // how many encoded messages this one lies in
+	left    int    // octets of text that may still be kept
+	scratch []byte // decoded octets of the leaf at hand
+	heads   int    // addresses that may still be kept of messages in the message
 }
 
 // run parses what w shows. A panic is a fault of this package that must not

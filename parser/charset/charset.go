@@ -156,25 +156,39 @@ func decodeUTF8(b []byte) Result {
 	}
 	var sb strings.Builder
 	sb.Grow(len(b) + len(b)/8)
-	valid := 0
+	valid := false
 	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		switch {
-		case r == utf8.RuneError && n == 1:
+		n, high := validRun(b)
+		valid = valid || high
+		sb.Write(b[:n])
+		if b = b[n:]; len(b) > 0 {
 			sb.WriteRune(charmap.Windows1252.DecodeByte(b[0]))
-		default:
-			if n > 1 {
-				valid++
-			}
-			sb.Write(b[:n])
+			b = b[1:]
 		}
-		b = b[n:]
 	}
 	used := UTF8
-	if valid == 0 {
+	if !valid {
 		used = Windows
 	}
 	return Result{Text: sb.String(), Used: used, Invalid: true, Detected: used != UTF8}
+}
+
+// validRun returns how many octets at the start of b are valid UTF-8, and
+// whether there are characters above 127 among them.
+func validRun(b []byte) (n int, high bool) {
+	for n < len(b) {
+		if b[n] < utf8.RuneSelf {
+			n++
+			continue
+		}
+		_, size := utf8.DecodeRune(b[n:])
+		if size == 1 {
+			break
+		}
+		high = true
+		n += size
+	}
+	return n, high
 }
 
 func trimBOM(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\uFEFF")) }

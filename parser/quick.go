@@ -1,0 +1,122 @@
+package parser
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+)
+
+// quick reads the body of n if it is in memory as a whole and nothing about its
+// encoding is unusual, and returns its first want octets, which are valid until
+// the next leaf is read. It gives what go-message gives for the same octets, in
+// a quarter of the time; whatever is out of the ordinary is left to strict.
+func (p *parse) quick(n *node, want int) (octets []byte, ok bool) {
+	if !p.w.whole() {
+		return nil, false
+	}
+	body := p.w.buf[n.offBody:n.end]
+	switch {
+	case identity(n.encoding):
+		octets = body
+	case n.encoding == "base64":
+		buf := p.buffer(base64.StdEncoding.DecodedLen(len(body)))
+		k, err := base64.StdEncoding.Decode(buf, body)
+		if err != nil {
+			return nil, false
+		}
+		octets = buf[:k]
+	case n.encoding == "quoted-printable":
+		if octets, ok = quickQP(p.buffer(len(body))[:0], body); !ok {
+			return nil, false
+		}
+	default:
+		return nil, false
+	}
+	n.size, n.digest = int64(len(octets)), sha256.Sum256(octets)
+	return octets[:min(want, len(octets))], true
+}
+
+// buffer returns n octets that the leaves of a message share.
+func (p *parse) buffer(n int) []byte {
+	if cap(p.scratch) < n {
+		p.scratch = make([]byte, n)
+	}
+	return p.scratch[:n]
+}
+
+const maxQuickLine = 4000 // octets of a line of quoted-printable; mime/quotedprintable refuses longer ones
+
+// quickQP appends what a sound quoted-printable body stands for, or says that it
+// is not sound.
+func quickQP(dst, body []byte) ([]byte, bool) {
+	for len(body) > 0 {
+		end := bytes.IndexByte(body, '\n') + 1
+		if end == 0 {
+			end = len(body)
+		}
+		if end > maxQuickLine {
+			return nil, false
+		}
+		whole := body[:end]
+		body = body[end:]
+		line := trimLine(whole)
+		rest := whole[len(line):]
+		soft := len(line) > 0 && line[len(line)-1] == '='
+		if soft {
+			if line = line[:len(line)-1]; len(rest) > 0 && rest[0] == ' ' || len(rest) > 0 && rest[0] == '\t' || len(rest) == 0 && len(line) == 0 {
+				return nil, false
+			}
+		}
+		var ok bool
+		if dst, ok = quickQPLine(dst, line); !ok {
+			return nil, false
+		}
+		switch {
+		case soft || len(rest) == 0 || rest[len(rest)-1] != '\n':
+		case len(rest) >= 2 && rest[len(rest)-2] == '\r':
+			dst = append(dst, '\r', '\n')
+		default:
+			dst = append(dst, '\n')
+		}
+	}
+	return dst, true
+}
+
+// trimLine takes the white space off the end of a line.
+func trimLine(line []byte) []byte {
+	n := len(line)
+	for n > 0 && (line[n-1] == ' ' || line[n-1] == '\t' || line[n-1] == '\r' || line[n-1] == '\n') {
+		n--
+	}
+	return line[:n]
+}
+
+func quickQPLine(dst, line []byte) ([]byte, bool) {
+	for i := 0; i < len(line); {
+		j := i
+		for j < len(line) && qpPlain[line[j]] {
+			j++
+		}
+		dst = append(dst, line[i:j]...)
+		if j == len(line) {
+			break
+		}
+		if line[j] != '=' || j+2 >= len(line) || !isHex(line[j+1]) || !isHex(line[j+2]) {
+			return nil, false
+		}
+		dst = append(dst, unhex(line[j+1])<<4|unhex(line[j+2]))
+		i = j + 3
+	}
+	return dst, true
+}
+
+// qpPlain are the octets that stand for themselves. Those above 127 do not
+// belong in quoted-printable, but its decoders let them pass.
+var qpPlain = qpTable()
+
+func qpTable() (t [256]bool) {
+	for c := range t {
+		t[c] = c == '\t' || c >= ' ' && c != '=' && c != 0x7f
+	}
+	return t
+}
