@@ -150,7 +150,7 @@ func rarError(err error) error {
 }
 
 func (r *reading) gzip() error {
-	return r.stream(func(src *bytes.Reader) (io.Reader, string, error) {
+	return r.unpackStream(func(src *bytes.Reader) (io.Reader, string, error) {
 		z, err := gzip.NewReader(src)
 		if err != nil {
 			return nil, "", fmt.Errorf("open gzip: %w", err)
@@ -160,14 +160,14 @@ func (r *reading) gzip() error {
 }
 
 func (r *reading) bzip2() error {
-	return r.stream(func(src *bytes.Reader) (io.Reader, string, error) { return bzip2.NewReader(src), "", nil })
+	return r.unpackStream(func(src *bytes.Reader) (io.Reader, string, error) { return bzip2.NewReader(src), "", nil })
 }
 
 func (r *reading) xz() error {
 	if !xzWindowOK(r.doc.Data) {
 		return fmt.Errorf("XZ asks for too large a window: %w", errLimit)
 	}
-	return r.stream(func(src *bytes.Reader) (io.Reader, string, error) {
+	return r.unpackStream(func(src *bytes.Reader) (io.Reader, string, error) {
 		z, err := xz.ReaderConfig{SingleStream: true}.NewReader(src)
 		if err != nil {
 			return nil, "", fmt.Errorf("open XZ: %w", err)
@@ -197,8 +197,8 @@ func xzWindowOK(b []byte) bool {
 	return bits <= 40 && (2|int64(bits)&1)<<(bits/2+11) <= dictionaryLimit
 }
 
-// stream reads a compressed stream of one document, often a tar.
-func (r *reading) stream(open func(*bytes.Reader) (io.Reader, string, error)) error {
+// unpackStream reads a compressed stream of one document, often a tar.
+func (r *reading) unpackStream(open func(*bytes.Reader) (io.Reader, string, error)) error {
 	src := bytes.NewReader(r.doc.Data)
 	z, name, err := open(src)
 	if err != nil {

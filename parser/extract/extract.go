@@ -14,6 +14,10 @@ type Document struct {
 	Name string // file name, as a hint and as text; never a path
 	Type string // media type; a charset parameter is heeded; may be empty
 	Data []byte
+
+	// inside is set, in place of Data, for a document that is a storage of a
+	// compound file.
+	inside *storage
 }
 
 // A Result is the text of a document, or why there is none.
@@ -86,7 +90,10 @@ var (
 )
 
 func (w *work) read(doc Document, limit, depth int) Result {
-	r := &reading{work: w, doc: doc, kind: KindOf(doc.Name, doc.Type, doc.Data), depth: depth, out: sheet{limit: limit}}
+	r := &reading{work: w, doc: doc, kind: OLE, depth: depth, out: sheet{limit: limit}}
+	if doc.inside == nil {
+		r.kind = KindOf(doc.Name, doc.Type, doc.Data)
+	}
 	err := r.run()
 	own := r.status(err)
 	res := r.res

@@ -56,7 +56,7 @@ var magics = []struct {
 	{"7z\xbc\xaf\x27\x1c", SevenZip}, {"Rar!\x1a\x07", RAR}, {"\x1f\x8b\x08", Gzip}, {"\xfd7zXZ\x00", XZ},
 	{"\x09\x08\x10\x00\x00\x06\x05\x00", XLS}, {"\x09\x08\x08\x00\x00\x05\x05\x00", XLS}, // BIFF without a compound file
 	{"\x09\x00\x04\x00", XLS}, {"\x09\x02\x06\x00", XLS}, {"\x09\x04\x06\x00", XLS},
-	{"\x31\xbe\x00\x00", Unknown}, {"\xdb\xa5", Unknown}, {"\xffWPC", Unknown}, // Write, Word 2, WordPerfect
+	{"\x31\xbe\x00\x00", Unknown}, {"\xdb\xa5\x2d\x00", DOC}, {"\xffWPC", Unknown}, // Write, Word 2, WordPerfect
 	{"\x89PNG\r\n", Image}, {"\xff\xd8\xff", Image}, {"GIF8", Image}, {"II*\x00", Image}, {"MM\x00*", Image},
 	{"MZ\x90", Binary}, {"\x7fELF", Binary}, {"OggS", Binary}, {"ID3", Binary}, {"fLaC", Binary}, {"wOFF", Binary}, {"wOF2", Binary},
 }

@@ -13,6 +13,20 @@ func (r *reading) reader() func(*reading) error {
 		return (*reading).zipped
 	case ODF:
 		return (*reading).openDocument
+	case OLE, MSG, PPT:
+		return (*reading).ole
+	case DOC:
+		return (*reading).wordBare
+	case XLS:
+		return (*reading).workbookBare
+	case RTF:
+		return (*reading).rtf
+	case Calendar, Card:
+		return (*reading).card
+	case Mail:
+		return (*reading).mail
+	case TNEF:
+		return (*reading).tnef
 	case SevenZip:
 		return (*reading).sevenZip
 	case RAR:

@@ -1,8 +1,8 @@
 package extract
 
 import (
-	"bytes"
 	"bufio"
+	"bytes"
 	"encoding/xml"
 	"errors"
 	"fmt"
