@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -16,12 +17,33 @@ import (
 	"github.com/mailkeep/mailkeep/sink/ledger"
 )
 
-// rounds returns the short number of rounds, or the long one in make crash.
+// rounds returns the short number of rounds, or the long one in make crash; a
+// tenth of the short one under the race detector.
 func rounds(short, long int) int {
-	if os.Getenv("MAILKEEP_KILLS") != "" {
+	switch {
+	case os.Getenv("MAILKEEP_KILLS") != "":
 		return long
+	case underRace:
+		return short / 10
 	}
 	return short
+}
+
+// ways names the ways to go on from each operation of some work: all of n at each
+// operation, or under the race detector one of them at every fourth operation, and
+// another one the next time, so that each kind of operation meets each way.
+func ways(operations, n int) iter.Seq2[int, int] {
+	return func(yield func(k, way int) bool) {
+		for i := range operations * n {
+			k, way := i/n, i%n
+			if underRace && (k%4 != 0 || way != k/4%n) {
+				continue
+			}
+			if !yield(k, way) {
+				return
+			}
+		}
+	}
 }
 
 // locked are the options of quiet with all means; the key files lie on the file
@@ -118,17 +140,14 @@ func TestX3CrashEncrypted(t *testing.T) {
 	if err := lockedWork(t, whole, w, acked{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	for k := 0; k < len(whole.Ops()); k++ {
-		for _, persist := range []bool{false, true} {
-			for _, keep := range []float64{0, 0.6} {
-				fsys, sealed := durabletest.New(), acked{}
-				fsys.StopAt(k, persist)
-				if err := lockedWork(t, fsys, w, sealed, nil); !errors.Is(err, durabletest.ErrStopped) {
-					t.Fatalf("the work ended with %v", err)
-				}
-				lockedSurvives(t, fsys.Crash(uint64(k), keep), w, sealed, nil, fmt.Sprintf("crash at %d (%+v), persist %v, keep %v", k, whole.Ops()[k], persist, keep))
-			}
+	for k, way := range ways(len(whole.Ops()), 4) {
+		persist, keep := way&1 != 0, []float64{0, 0.6}[way>>1]
+		fsys, sealed := durabletest.New(), acked{}
+		fsys.StopAt(k, persist)
+		if err := lockedWork(t, fsys, w, sealed, nil); !errors.Is(err, durabletest.ErrStopped) {
+			t.Fatalf("the work ended with %v", err)
 		}
+		lockedSurvives(t, fsys.Crash(uint64(k), keep), w, sealed, nil, fmt.Sprintf("crash at %d (%+v), persist %v, keep %v", k, whole.Ops()[k], persist, keep))
 	}
 }
 
@@ -141,13 +160,12 @@ func TestX3CrashErasing(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := len(whole.Ops())
-	for k := n / 2; k < n; k++ {
-		for _, keep := range []float64{0, 1} {
-			w, fsys, sealed, erased := kekFile(t), durabletest.New(), acked{}, map[mail.ID]bool{}
-			fsys.StopAt(k, k%2 == 0)
-			_ = lockedWork(t, fsys, w, sealed, erased) // stops
-			lockedSurvives(t, fsys.Crash(uint64(k), keep), w, sealed, erased, fmt.Sprintf("crash at %d (%+v), keep %v", k, whole.Ops()[k], keep))
-		}
+	for i, way := range ways(n-n/2, 2) {
+		k, keep := n/2+i, float64(way)
+		w, fsys, sealed, erased := kekFile(t), durabletest.New(), acked{}, map[mail.ID]bool{}
+		fsys.StopAt(k, k%2 == 0)
+		_ = lockedWork(t, fsys, w, sealed, erased) // stops
+		lockedSurvives(t, fsys.Crash(uint64(k), keep), w, sealed, erased, fmt.Sprintf("crash at %d (%+v), keep %v", k, whole.Ops()[k], keep))
 	}
 }
 
@@ -159,29 +177,28 @@ func TestEveryFailureIsSurvivedEncrypted(t *testing.T) {
 	if err := lockedWork(t, whole, w, acked{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	for k := 0; k < len(whole.Ops()); k++ {
-		for _, persist := range []bool{false, true} {
-			what := fmt.Sprintf("failure at %d (%+v), persist %v", k, whole.Ops()[k], persist)
-			fsys, sealed := durabletest.New(), acked{}
-			fsys.FailAt(k, persist, syscall.EIO)
-			l, err := ledger.Open(fsys, locked(t, fsys, w))
-			if err != nil {
-				l = open(t, fsys, locked(t, fsys, w))
-			}
-			failed := 0
-			for b := range uint64(6) {
-				if err := appendLocked(t, l, sealed, 10*b); err != nil {
-					if failed++; mail.KindOf(err) != mail.Temporary || l.Healthy() == nil {
-						t.Fatalf("%s: %v (healthy: %v)", what, err, l.Healthy())
-					}
+	for k, way := range ways(len(whole.Ops()), 2) {
+		persist := way == 1
+		what := fmt.Sprintf("failure at %d (%+v), persist %v", k, whole.Ops()[k], persist)
+		fsys, sealed := durabletest.New(), acked{}
+		fsys.FailAt(k, persist, syscall.EIO)
+		l, err := ledger.Open(fsys, locked(t, fsys, w))
+		if err != nil {
+			l = open(t, fsys, locked(t, fsys, w))
+		}
+		failed := 0
+		for b := range uint64(6) {
+			if err := appendLocked(t, l, sealed, 10*b); err != nil {
+				if failed++; mail.KindOf(err) != mail.Temporary || l.Healthy() == nil {
+					t.Fatalf("%s: %v (healthy: %v)", what, err, l.Healthy())
 				}
 			}
-			if failed > 1 {
-				t.Fatalf("%s: %d appends failed", what, failed)
-			}
-			_ = l.Close() // fails where k is an operation of it
-			lockedSurvives(t, fsys.Crash(uint64(k), 0), w, sealed, nil, what)
 		}
+		if failed > 1 {
+			t.Fatalf("%s: %d appends failed", what, failed)
+		}
+		_ = l.Close() // fails where k is an operation of it
+		lockedSurvives(t, fsys.Crash(uint64(k), 0), w, sealed, nil, what)
 	}
 }
 

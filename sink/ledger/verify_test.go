@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/internal/durable/durabletest"
@@ -172,17 +173,20 @@ func TestVerifyEndsWithItsContext(t *testing.T) {
 // Thousands of segments are opened, read and verified with few files open.
 func TestManySegments(t *testing.T) {
 	t.Parallel()
-	const n = 2000
+	n := uint64(2000)
+	if underRace {
+		n = 200
+	}
 	fsys := durabletest.New()
 	opts := options(t)
 	opts.SegmentSize = 1 // each batch a segment of its own
 	l := open(t, fsys, opts)
 	var ids []mail.ID
-	for i := range uint64(n) {
+	for i := range n {
 		ids = append(ids, appendOK(t, l, message(t, text(i, 80)))[0].ID)
 	}
 	closeOK(t, l)
-	if got := len(segments(t, fsys)); got < n {
+	if got := uint64(len(segments(t, fsys))); got < n {
 		t.Fatalf("%d segments", got)
 	}
 	most := 0
@@ -191,7 +195,7 @@ func TestManySegments(t *testing.T) {
 	for range l.Records(t.Context(), 0) {
 		watch()
 	}
-	for i := range uint64(n) {
+	for i := range n {
 		if i%7 == 0 {
 			wantRaw(t, l, ids[i], text(i, 80))
 			watch()
@@ -201,7 +205,7 @@ func TestManySegments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := len(collect(t, r, 0)); got != n {
+	if got := uint64(len(collect(t, r, 0))); got != n {
 		t.Errorf("a reader sees %d records", got)
 	}
 	watch()
@@ -243,7 +247,10 @@ func (e *endless) Read(p []byte) (int, error) {
 // A message takes the memory of a few chunks, not its own: to append, to read
 // and to verify.
 func TestLargeMessageTakesLittleMemory(t *testing.T) {
-	const size, allowed = 200 << 20, 150 << 20
+	size, allowed := int64(200<<20), uint64(150<<20)
+	if underRace {
+		size = 48 << 20
+	}
 	dir, err := durable.OpenDir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -291,13 +298,14 @@ func watchHeap(t *testing.T) func(what string, allowed uint64) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
+		often := time.NewTicker(time.Millisecond)
+		defer often.Stop()
 		for {
 			select {
 			case <-done:
 				return
-			default:
+			case <-often.C:
 				look()
-				runtime.Gosched()
 			}
 		}
 	}()
