@@ -1,0 +1,243 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"unsafe"
+
+	seccomp "github.com/elastic/go-seccomp-bpf"
+	"golang.org/x/sys/unix"
+)
+
+// self is the program that runs, also where another one has taken its name.
+const self = "/proc/self/exe"
+
+const (
+	maxOpen = 32 // files of a process
+
+	// addressSpare is what a Go program reserves, and does not use, beside its
+	// memory.
+	addressSpare = 4 << 30
+)
+
+// bind is the first step of a server: what holds for one thread alone until the
+// program is executed anew.
+func (t task) bind(name string, _ readFunc) error {
+	runtime.LockOSThread()
+	t.Do, t.Bound = doServe, append(t.Bound, t.limit(0)...)
+	readable := []string{t.CacheDir}
+	// The program itself is executed, and its interpreter and libraries where it
+	// is not static.
+	runnable := append([]string{self}, libraries...)
+	t.Bound = append(t.Bound, guard(GuardLandlock, landlock(readable, runnable)))
+	return fmt.Errorf("execute the program anew: %w", unix.Exec(self, t.args(name), []string{}))
+}
+
+// libraries are where the loader and the libraries of programs are.
+var libraries = []string{"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"}
+
+// limit sets the limits of resources. fileSize is that of files that the process
+// writes; pipes have none.
+func (t task) limit(fileSize uint64) []Guard {
+	memory := errors.Join(
+		limitTo(unix.RLIMIT_DATA, uint64(t.Memory)),
+		limitTo(unix.RLIMIT_AS, uint64(t.Memory)+addressSpare))
+	if memory == nil && instrumented() {
+		memory = errors.New("the program was built with a detector that needs more")
+	}
+	return []Guard{
+		guard(GuardMemory, memory),
+		guard(GuardCPU, limitTo(unix.RLIMIT_CPU, uint64(t.CPU))),
+		guard(GuardFiles, errors.Join(limitTo(unix.RLIMIT_NOFILE, maxOpen), limitTo(unix.RLIMIT_FSIZE, fileSize))),
+		guard(GuardPrivileges, errors.Join(
+			unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+			limitTo(unix.RLIMIT_CORE, 0))),
+	}
+}
+
+// limitTo lowers a limit for good. One that is lower already stays.
+func limitTo(resource int, most uint64) error {
+	if instrumented() && (resource == unix.RLIMIT_DATA || resource == unix.RLIMIT_AS) {
+		return nil
+	}
+	var now unix.Rlimit
+	if err := unix.Getrlimit(resource, &now); err != nil {
+		return err
+	}
+	most = min(most, now.Max)
+	return unix.Setrlimit(resource, &unix.Rlimit{Cur: most, Max: most})
+}
+
+// instrumented reports whether the program was built with -race or the like,
+// which reserves terabytes.
+func instrumented() bool {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return false
+	}
+	for _, s := range info.Settings {
+		if (s.Key == "-race" || s.Key == "-asan" || s.Key == "-msan") && s.Value == "true" {
+			return true
+		}
+	}
+	return false
+}
+
+func guard(name string, err error) Guard {
+	g := Guard{Name: name}
+	if err != nil {
+		g.Missing = clean(err.Error(), maxDetail)
+	}
+	return g
+}
+
+// What Landlock may forbid, by the version of its interface (landlock(7)).
+const (
+	landlockRead  = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
+	landlockFiles = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | landlockRead |
+		unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE | unix.LANDLOCK_ACCESS_FS_MAKE_CHAR |
+		unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK |
+		unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK | unix.LANDLOCK_ACCESS_FS_MAKE_SYM
+)
+
+// landlockRules returns what an interface of the version can forbid.
+func landlockRules(version uintptr) unix.LandlockRulesetAttr {
+	a := unix.LandlockRulesetAttr{Handled_access_fs: landlockFiles}
+	for _, add := range []struct {
+		from uintptr
+		what func()
+	}{
+		{2, func() { a.Handled_access_fs |= unix.LANDLOCK_ACCESS_FS_REFER }},
+		{3, func() { a.Handled_access_fs |= unix.LANDLOCK_ACCESS_FS_TRUNCATE }},
+		{4, func() {
+			a.Handled_access_net |= unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+		}},
+		{5, func() { a.Handled_access_fs |= unix.LANDLOCK_ACCESS_FS_IOCTL_DEV }},
+		{6, func() { a.Scoped |= unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL }},
+	} {
+		if version >= add.from {
+			add.what()
+		}
+	}
+	return a
+}
+
+// landlock lets this thread, and what it executes, read the files below some
+// paths, execute those below others, and reach no file beside. Paths that do not
+// exist are left out.
+func landlock(readable, runnable []string) error {
+	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return fmt.Errorf("the kernel has no Landlock: %w", errno)
+	}
+	attr := landlockRules(version)
+	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
+	if errno != 0 {
+		return fmt.Errorf("make a Landlock ruleset: %w", errno)
+	}
+	defer unix.Close(int(fd)) //nolint:errcheck // nothing was written to it
+	for _, path := range readable {
+		if err := landlockAllow(fd, path, landlockRead); err != nil {
+			return err
+		}
+	}
+	for _, path := range runnable {
+		if err := landlockAllow(fd, path, landlockRead|unix.LANDLOCK_ACCESS_FS_EXECUTE); err != nil {
+			return err
+		}
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, fd, 0, 0); errno != 0 {
+		return fmt.Errorf("enter a Landlock domain: %w", errno)
+	}
+	return nil
+}
+
+func landlockAllow(ruleset uintptr, path string, access uint64) error {
+	if path == "" {
+		return nil
+	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer unix.Close(fd) //nolint:errcheck // nothing was written to it
+	var s unix.Stat_t
+	if err := unix.Fstat(fd, &s); err != nil {
+		return err
+	}
+	if s.Mode&unix.S_IFMT != unix.S_IFDIR {
+		access &^= unix.LANDLOCK_ACCESS_FS_READ_DIR
+	}
+	rule := unix.LandlockPathBeneathAttr{Allowed_access: access, Parent_fd: int32(fd)}
+	if _, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, ruleset, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0); errno != 0 {
+		return fmt.Errorf("allow %s: %w", path, errno)
+	}
+	return nil
+}
+
+// computing are the system calls of a Go program that computes: memory,
+// threads, clocks, and reading and writing what is open.
+var computing = strings.Fields(`read write close fcntl fstat
+	futex nanosleep clock_nanosleep clock_gettime gettimeofday sched_yield sched_getaffinity getrandom
+	munmap madvise mremap brk
+	rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall tgkill getpid gettid
+	epoll_create1 epoll_ctl epoll_pwait eventfd2 pipe2
+	set_robust_list rseq exit exit_group getrusage timer_settime timer_delete`)
+
+// filter lets a process compute and nothing else: memory is never executable,
+// and what is cloned is a thread.
+func filter() seccomp.Filter {
+	notExecutable := func(call string) seccomp.NameWithConditions {
+		return seccomp.NameWithConditions{Name: call, Conditions: seccomp.ArgumentConditions{{Argument: 2, Operation: seccomp.BitsNotSet, Value: unix.PROT_EXEC}}}
+	}
+	return seccomp.Filter{
+		NoNewPrivs: true, Flag: seccomp.FilterFlagTSync,
+		Policy: seccomp.Policy{
+			DefaultAction: seccomp.ActionErrno,
+			Syscalls: []seccomp.SyscallGroup{{
+				Action: seccomp.ActionAllow, Names: computing,
+				NamesWithCondtions: []seccomp.NameWithConditions{
+					notExecutable("mmap"), notExecutable("mprotect"),
+					{Name: "clone", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}}},
+				},
+			}},
+		},
+	}
+}
+
+// closeJail is the end of the second step: for all threads, for good.
+func closeJail() []Guard {
+	return []Guard{
+		guard(GuardSeccomp, errors.Join(unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0), seccomp.LoadFilter(filter()))),
+	}
+}
+
+// peakMemory returns the most octets that this process had in memory.
+func peakMemory() int64 {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return u.Maxrss << 10
+}
+
+// become binds this process and executes the program for OCR in it.
+func (t task) become() error {
+	runtime.LockOSThread()
+	t.limit(0)
+	if err := landlock([]string{"/usr/share", "/proc/self", "/sys/devices/system/cpu", "/etc"}, append([]string{t.Program}, libraries...)); err != nil {
+		fmt.Fprintln(os.Stderr, err) // it goes on: the limits hold, and the program can be killed
+	}
+	env := []string{"OMP_THREAD_LIMIT=1", "PATH=/usr/bin:/bin"}
+	return fmt.Errorf("execute %s: %w", t.Program, unix.Exec(t.Program, append([]string{t.Program}, t.Args...), env))
+}
