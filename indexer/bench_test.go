@@ -74,7 +74,7 @@ func BenchmarkIndex(b *testing.B) {
 		if err := x.Close(); err != nil {
 			b.Fatal(err)
 		}
-		disk = diskUse(b, filepath.Join(dir, engineDir))
+		disk = diskUse(b, dir)
 	}
 	b.ReportMetric(float64(docs*b.N)/b.Elapsed().Seconds(), "docs/s")
 	b.ReportMetric(float64(docs*b.N)/busy.Seconds(), "docs/cpu-s")

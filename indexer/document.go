@@ -20,6 +20,10 @@ import (
 // version is rebuilt.
 const formatVersion = 2
 
+// oldestReadable is the oldest format whose documents the evaluator finds its
+// way in. An index of a format since then is searched while it is built anew.
+const oldestReadable = 2
+
 // The fields of words of a document. Each text is in one of them alone; what is
 // asked for anywhere is looked up in all.
 const (
@@ -58,6 +62,7 @@ const (
 	fieldSealed    = "sealed"    // digits of the time of the record
 	fieldSize      = "size"      // digits of the raw size
 	fieldOrder     = "order"     // column: see orderKey
+	fieldOf        = "of"        // docID of the message that a reference refers to
 	fieldHit       = "hit"       // stored: sumSize octets of content hash, then the mail.Hit as JSON
 
 	statusUnread = "unread" // the raw bytes could not be read or parsed at all
@@ -103,6 +108,9 @@ func orderKey(date time.Time, seq uint64) string {
 }
 
 const orderKeySize = 10 + 16
+
+// maxOrderKey is more than any order key.
+const maxOrderKey = "~"
 
 func seconds(t time.Time) uint64 {
 	return uint64(max(0, t.Unix()-time.Time{}.Unix()))
@@ -222,6 +230,9 @@ func (b *builder) record(r mail.Record, m *mail.Message, date time.Time) {
 	key := orderKey(date, r.ID.Seq)
 	b.note(fieldOrder, key)
 	b.doc.fields = append(b.doc.fields, column(fieldOrder, key))
+	if r.Kind == mail.KindReference {
+		b.keywords(fieldOf, docID(r.Of.Seq))
+	}
 	b.keywords(fieldMailbox, strings.ToLower(r.Delivery.Mailbox))
 	b.time(fieldDate, date)
 	b.time(fieldReceived, m.DateReceived)

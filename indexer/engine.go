@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -33,9 +32,10 @@ const (
 var (
 	keyPosition = []byte("mailkeep/position") // cursor, 8 octets, big endian
 	keyFormat   = []byte("mailkeep/format")   // formatVersion, likewise
+	keyBegun    = []byte("mailkeep/begun")    // when the first record was appended, Unix seconds, likewise
 )
 
-// An engine is one open Bleve index. Any failure of a batch, in the background
+// An engine is one open Bleve index, that of a shard. Any failure of a batch, in the background
 // or of a reader leaves it poisoned: its state in memory can no longer be
 // trusted, what is on disk can. A poisoned engine answers nothing; it is closed
 // and the index opened again.
@@ -43,7 +43,14 @@ type engine struct {
 	path     string
 	bleve    bleve.Index
 	scorch   index.Index
+	format   uint64
+	readOnly bool
+	columns  columns
+
+	// The owner is who commits: one goroutine.
 	position uint64
+	begun    uint64 // Unix seconds; 0 before the first record
+	docs     uint64 // when opened
 
 	poison sync.Once
 	broken chan struct{} // closed when poisoned
@@ -100,83 +107,13 @@ func fieldless() mapping.IndexMapping {
 	return m
 }
 
-// openEngine opens the index in o.Dir. What cannot be used is set aside and
-// replaced by an empty index.
-func openEngine(o *Options) (*engine, error) {
-	registerAsyncErrors()
-	path := filepath.Join(o.Dir, engineDir)
-	clean := os.Remove(filepath.Join(o.Dir, cleanFile)) == nil
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return createEngine(path)
-	}
-	e, err := openChecked(path, clean)
-	if err == nil {
-		return e, nil
-	}
-	if k := mail.KindOf(err); k == mail.InUse || k == mail.NoSpace || k == mail.Denied {
-		return nil, err
-	}
-	aside, moved := setAside(path)
-	if moved != nil {
-		return nil, errors.Join(err, moved)
-	}
-	o.Logger.Error("index set aside, will be rebuilt from the ledger",
-		o.logPartition(), slog.String("cause", err.Error()), slog.String("moved_to", aside))
-	return createEngine(path)
-}
-
-// setAside renames the index and removes one that was set aside earlier.
-func setAside(path string) (string, error) {
-	old, err := filepath.Glob(path + ".broken-*")
-	if err != nil {
-		return "", err
-	}
-	n := 1
-	for _, name := range old {
-		var k int
-		if _, err := fmt.Sscanf(filepath.Ext(name), ".broken-%d", &k); err == nil {
-			n = max(n, k+1)
-		}
-		if err := os.RemoveAll(name); err != nil {
-			return "", classify("remove an index set aside earlier", err)
-		}
-	}
-	aside := fmt.Sprintf("%s.broken-%d", path, n)
-	if err := os.Rename(path, aside); err != nil {
-		return "", classify("set the index aside", err)
-	}
-	return aside, nil
-}
-
-// createEngine makes an empty index. One that a crash left half made does not
-// open, and is set aside then.
-func createEngine(path string) (e *engine, err error) {
-	e = newEngine(path)
-	err = guard(func() error {
-		b, err := bleve.NewUsing(path, fieldless(), scorch.Name, scorch.Name, settings())
-		if err != nil {
-			return err
-		}
-		e.bleve = b
-		batch := b.NewBatch()
-		batch.SetInternal(keyFormat, number(formatVersion))
-		batch.SetInternal(keyPosition, number(0))
-		return b.Batch(batch)
-	})
-	if err == nil {
-		err = e.attach()
-	}
-	if err != nil {
-		return nil, errors.Join(classify("make the index", err), e.abandon())
-	}
-	return e, nil
-}
-
-// openChecked opens an existing index. Unless it is clean, its segments are
-// checked before, through a read-only engine: one that writes could merge a
-// damaged segment into one with a good checksum meanwhile.
-func openChecked(path string, clean bool) (*engine, error) {
-	if !clean {
+// openEngine opens the index below the directory of a shard. Unless it was
+// closed properly, its segments are checked before, through a read-only engine:
+// one that writes could merge a damaged segment into one with a good checksum
+// meanwhile.
+func openEngine(dir string) (*engine, error) {
+	path := filepath.Join(dir, engineDir)
+	if clean := os.Remove(filepath.Join(dir, cleanFile)) == nil; !clean {
 		e, err := openWith(path, true)
 		if err != nil {
 			return nil, err
@@ -189,8 +126,36 @@ func openChecked(path string, clean bool) (*engine, error) {
 	return openWith(path, false)
 }
 
+// createEngine makes an empty index below the directory of a shard, whose
+// cursor stands at position.
+func createEngine(dir string, position uint64) (e *engine, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, classify("make the directory of a shard", err)
+	}
+	e = newEngine(filepath.Join(dir, engineDir))
+	err = guard(func() error {
+		b, err := bleve.NewUsing(e.path, fieldless(), scorch.Name, scorch.Name, settings())
+		if err != nil {
+			return err
+		}
+		e.bleve = b
+		batch := b.NewBatch()
+		batch.SetInternal(keyFormat, number(formatVersion))
+		batch.SetInternal(keyPosition, number(position))
+		return b.Batch(batch)
+	})
+	if err == nil {
+		err = e.attach()
+	}
+	if err != nil {
+		return nil, errors.Join(classify("make the index", err), e.abandon())
+	}
+	return e, nil
+}
+
 func openWith(path string, readOnly bool) (*engine, error) {
 	e := newEngine(path)
+	e.readOnly = readOnly
 	err := guard(func() error {
 		s := settings()
 		s["read_only"] = readOnly
@@ -211,6 +176,7 @@ func openWith(path string, readOnly bool) (*engine, error) {
 }
 
 func newEngine(path string) *engine {
+	registerAsyncErrors()
 	e := &engine{path: path, broken: make(chan struct{})}
 	asyncErrors.engines.Store(e.storePath(), e)
 	return e
@@ -229,15 +195,25 @@ func (e *engine) attach() error {
 		return err
 	}
 	defer r.Close()
-	format, err := readNumber(r, keyFormat)
-	if err != nil {
+	if e.format, err = readNumber(r, keyFormat); err != nil {
 		return err
 	}
-	if format != formatVersion {
-		return fmt.Errorf("its format is %d, this program writes %d", format, formatVersion)
+	if e.begun, err = readOptional(r, keyBegun); err != nil {
+		return err
+	}
+	if e.docs, err = r.DocCount(); err != nil {
+		return err
 	}
 	e.position, err = readNumber(r, keyPosition)
 	return err
+}
+
+// readOptional is readNumber of a value that may be missing: it is 0 then.
+func readOptional(r index.IndexReader, key []byte) (uint64, error) {
+	if b, err := r.GetInternal(key); err != nil || b == nil {
+		return 0, err
+	}
+	return readNumber(r, key)
 }
 
 func number(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
@@ -256,8 +232,55 @@ func readNumber(r index.IndexReader, key []byte) (uint64, error) {
 // commit makes the documents and the cursor durable, together. Any error
 // poisons the engine.
 func (e *engine) commit(docs []*document, position uint64) error {
+	err := e.apply(func(b *bleve.Batch) error {
+		b.SetInternal(keyPosition, number(position))
+		b.SetInternal(keyBegun, number(e.begun))
+		return addAll(b, docs)
+	})
+	if err == nil {
+		e.position = position
+	}
+	return err
+}
+
+// change removes documents and puts others in the place of those with their
+// ids, durably and together. The cursor stays.
+func (e *engine) change(gone []uint64, docs []*document) error {
+	return e.apply(func(b *bleve.Batch) error {
+		for _, seq := range gone {
+			b.Delete(docID(seq))
+		}
+		return addAll(b, docs)
+	})
+}
+
+func addAll(b *bleve.Batch, docs []*document) error {
+	for _, d := range docs {
+		if err := b.IndexAdvanced(d.bleve()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply runs one batch.
+func (e *engine) apply(fill func(*bleve.Batch) error) error {
+	if err := e.poisoned(); err != nil {
+		return classify("commit to the index", err)
+	}
+	if e.readOnly { // the engine would wait for ever
+		return mail.Errorf(mail.Other, "commit to the index: it is open for reading only")
+	}
 	done := make(chan error, 1)
-	go func() { done <- guard(func() error { return e.batch(docs, position) }) }()
+	go func() {
+		done <- guard(func() error {
+			b := e.bleve.NewBatch()
+			if err := fill(b); err != nil {
+				return err
+			}
+			return e.bleve.Batch(b)
+		})
+	}()
 	limit := time.NewTimer(commitLimit)
 	defer limit.Stop()
 	var err error
@@ -272,19 +295,7 @@ func (e *engine) commit(docs []*document, position uint64) error {
 		e.fail(err)
 		return classify("commit to the index", err)
 	}
-	e.position = position
 	return nil
-}
-
-func (e *engine) batch(docs []*document, position uint64) error {
-	b := e.bleve.NewBatch()
-	for _, d := range docs {
-		if err := b.IndexAdvanced(d.bleve()); err != nil {
-			return err
-		}
-	}
-	b.SetInternal(keyPosition, number(position))
-	return e.bleve.Batch(b)
 }
 
 // fail poisons the engine.

@@ -3,7 +3,6 @@ package indexer
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -31,12 +30,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const crashRecords = 3000
+const (
+	crashRecords = 3000
+	crashShard   = 400
+)
 
 // child indexes the corpus in small batches and says after each how far it is.
 func child(dir string) int {
 	l := corpus(crashRecords, 9)
-	x, err := Open(Options{Dir: dir, BatchBytes: 4 << 10, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	x, err := Open(Options{Dir: dir, BatchBytes: 4 << 10, ShardDocs: crashShard, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		os.Stderr.WriteString(err.Error())
 		return 1
@@ -86,7 +88,7 @@ func TestKilledWhileIndexing(t *testing.T) {
 			t.Fatal(err)
 		}
 		if kills%2 == 0 {
-			os.Remove(filepath.Join(dir, cleanFile))
+			os.Remove(filepath.Join(x.serving.last().dir, cleanFile))
 		}
 	}
 	if last == 0 {
@@ -137,9 +139,12 @@ func runChild(t *testing.T, dir string, r *rand.Rand) (reported uint64, died boo
 	return reported, !cmd.ProcessState.Exited()
 }
 
+// liveDir is where the first shard of an index is, as long as nothing befell it.
+func liveDir(dir string) string { return filepath.Join(dir, dirName(1)) }
+
 func segments(t *testing.T, dir string) []string {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, engineDir, "store", "*.zap"))
+	names, err := filepath.Glob(filepath.Join(liveDir(dir), engineDir, "store", "*.zap"))
 	if err != nil || len(names) == 0 {
 		t.Fatalf("segments %v, error %v", names, err)
 	}
@@ -173,17 +178,17 @@ func TestDamagedIndexIsSetAsideAndRebuilt(t *testing.T) {
 		},
 		"cut segment":     func(t *testing.T, dir string) { os.Truncate(segments(t, dir)[0], 100) },
 		"missing segment": func(t *testing.T, dir string) { os.Remove(segments(t, dir)[0]) },
-		"missing store":   func(t *testing.T, dir string) { os.RemoveAll(filepath.Join(dir, engineDir, "store")) },
-		"missing meta":    func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, engineDir, "index_meta.json")) },
+		"missing store":   func(t *testing.T, dir string) { os.RemoveAll(filepath.Join(liveDir(dir), engineDir, "store")) },
+		"missing meta":    func(t *testing.T, dir string) { os.Remove(filepath.Join(liveDir(dir), engineDir, "index_meta.json")) },
 		"garbled meta": func(t *testing.T, dir string) {
-			os.WriteFile(filepath.Join(dir, engineDir, "index_meta.json"), []byte("{"), 0o600)
+			os.WriteFile(filepath.Join(liveDir(dir), engineDir, "index_meta.json"), []byte("{"), 0o600)
 		},
 		"garbled root": func(t *testing.T, dir string) {
-			os.WriteFile(filepath.Join(dir, engineDir, "store", "root.bolt"), bytes.Repeat([]byte("x"), 1<<16), 0o600)
+			os.WriteFile(filepath.Join(liveDir(dir), engineDir, "store", "root.bolt"), bytes.Repeat([]byte("x"), 1<<16), 0o600)
 		},
 		"empty directory": func(t *testing.T, dir string) {
-			os.RemoveAll(filepath.Join(dir, engineDir))
-			os.Mkdir(filepath.Join(dir, engineDir), 0o700)
+			os.RemoveAll(filepath.Join(liveDir(dir), engineDir))
+			os.Mkdir(filepath.Join(liveDir(dir), engineDir), 0o700)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -195,7 +200,7 @@ func TestDamagedIndexIsSetAsideAndRebuilt(t *testing.T) {
 				t.Fatal(err)
 			}
 			damage(t, dir)
-			if err := os.Remove(filepath.Join(dir, cleanFile)); err != nil {
+			if err := os.Remove(filepath.Join(liveDir(dir), cleanFile)); err != nil {
 				t.Fatal(err)
 			}
 			x = openIndex(t, dir)
@@ -205,7 +210,7 @@ func TestDamagedIndexIsSetAsideAndRebuilt(t *testing.T) {
 			// Bleve itself goes back to an older snapshot if a file of the
 			// newest does not open; that one is sound, and made up for.
 			older := name == "cut segment" || name == "missing segment"
-			if _, err := os.Stat(filepath.Join(dir, engineDir+".broken-1")); err != nil && !older {
+			if _, err := os.Stat(liveDir(dir) + asideSuffix); err != nil && !older {
 				t.Errorf("not set aside: %v", err)
 			}
 			catchUp(t, x, l)
@@ -216,18 +221,21 @@ func TestDamagedIndexIsSetAsideAndRebuilt(t *testing.T) {
 	}
 }
 
-func TestOneDamagedIndexIsKept(t *testing.T) {
+func TestOneDamagedShardIsKept(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	var last string
 	for range 3 {
 		x := openIndex(t, dir)
+		last = x.serving.last().dir
 		if err := x.Close(); err != nil {
 			t.Fatal(err)
 		}
-		os.Remove(filepath.Join(dir, engineDir, "index_meta.json"))
+		os.Remove(filepath.Join(last, engineDir, "index_meta.json"))
 	}
-	got, _ := filepath.Glob(filepath.Join(dir, engineDir+".*"))
-	if want := []string{filepath.Join(dir, engineDir+".broken-2")}; !slices.Equal(got, want) {
+	openIndex(t, dir)
+	got, _ := filepath.Glob(filepath.Join(dir, "*"+asideSuffix))
+	if want := []string{last + asideSuffix}; !slices.Equal(got, want) {
 		t.Errorf("set aside: %v, want %v", got, want)
 	}
 }
@@ -237,9 +245,8 @@ func TestIndexOfAnotherFormatIsRebuilt(t *testing.T) {
 	dir := t.TempDir()
 	x := openIndex(t, dir)
 	catchUp(t, x, corpus(10, 1))
-	b := x.engine.bleve.NewBatch()
-	b.SetInternal(keyFormat, binary.BigEndian.AppendUint64(nil, formatVersion+1))
-	if err := x.engine.bleve.Batch(b); err != nil {
+	x.serving.format = formatVersion + 1 // a newer program's
+	if err := x.save(); err != nil {
 		t.Fatal(err)
 	}
 	if err := x.Close(); err != nil {

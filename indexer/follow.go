@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -15,24 +16,41 @@ const (
 	maxBackoff = 30 * time.Second
 )
 
+// A feed is where documents come from.
+type feed struct {
+	src   Source
+	parse ParseFunc
+	date  DateFunc
+}
+
+func (f feed) pump() pump { return pump{src: f.src, parse: f.parse, date: f.date} }
+
 // Follow indexes the records of src as they are sealed, until ctx ends; it
-// then returns nil. Whatever fails on the way is logged, and tried again with
-// growing waits from the last committed position. progress, unless nil, is
-// told after each commit; it is called by one goroutine and must not block.
-// It returns at once with mail.InUse if the index has a follower already.
+// then returns nil. Beside that it seals full shards, builds anew what was
+// damaged or is of another format, and removes what was erased. Whatever fails
+// on the way is logged, and tried again with growing waits from the last
+// committed position. progress, unless nil, is told after each commit; it is
+// called by one goroutine and must not block. Follow returns at once with
+// mail.InUse if the index has a follower already.
 func (x *Index) Follow(ctx context.Context, src Source, parse ParseFunc, date DateFunc, progress func(mail.Cursor)) error {
 	if !x.following.TryLock() {
 		return mail.Errorf(mail.InUse, "the index is being followed already")
 	}
 	defer x.following.Unlock()
+	f := feed{src, parse, date}
+	var keeper sync.WaitGroup
+	keeper.Go(func() { x.keepUp(ctx, f) })
+	defer keeper.Wait()
 	wait := minBackoff
 	for ctx.Err() == nil {
 		before := x.Position()
-		err := x.pump(ctx, pump{src: src, parse: parse, date: date, progress: progress, endless: true})
-		if ctx.Err() != nil {
-			break
-		}
-		if x.Position() > before {
+		err := x.pumpServing(ctx, f, progress)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errSwapped):
+			continue
+		case x.Position() > before:
 			wait = minBackoff
 		}
 		x.opts.Logger.Error("indexing interrupted, will be resumed", x.opts.logPartition(),
@@ -43,6 +61,28 @@ func (x *Index) Follow(ctx context.Context, src Source, parse ParseFunc, date Da
 		wait = min(2*wait, maxBackoff)
 	}
 	return nil
+}
+
+// errSwapped is why the pump of a generation ends whose place another took.
+var errSwapped = errors.New("another generation serves now")
+
+// pumpServing pumps into the serving generation until something fails.
+func (x *Index) pumpServing(ctx context.Context, f feed, progress func(mail.Cursor)) error {
+	x.pumpGate.Lock()
+	defer x.pumpGate.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	x.setPumping(func() { cancel(errSwapped) })
+	defer x.setPumping(nil)
+	p := f.pump()
+	p.progress, p.endless = progress, true
+	return errors.Join(x.pump(ctx, p), context.Cause(ctx))
+}
+
+func (x *Index) setPumping(stop func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.pumping = stop
 }
 
 // pause waits; it reports whether ctx is still alive.
@@ -57,57 +97,96 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// CatchUp indexes the records that src holds at the time of the call and
-// returns. It stops at the first failure that retrying within the record does
-// not mend, with that error; what was committed before stays.
+// CatchUp indexes the records that src holds at the time of the call, does all
+// that Follow does beside that, and returns. It stops at the first failure that
+// retrying within the record does not mend, with that error; what was committed
+// before stays.
 func (x *Index) CatchUp(ctx context.Context, src Source, parse ParseFunc, date DateFunc, progress func(mail.Cursor)) error {
 	if !x.following.TryLock() {
 		return mail.Errorf(mail.InUse, "the index is being followed already")
 	}
 	defer x.following.Unlock()
 	begin, from := x.opts.Now(), x.Position()
-	if err := x.pump(ctx, pump{src: src, parse: parse, date: date, progress: progress, target: src.Size()}); err != nil {
-		return err
+	f := feed{src, parse, date}
+	// An index that is ahead of its ledger can only be replaced.
+	if x.Position() <= src.Size() || !x.State().Building {
+		p := f.pump()
+		p.progress, p.target = progress, src.Size()
+		if err := x.pump(ctx, p); err != nil {
+			return err
+		}
+	}
+	for more := true; more; {
+		var err error
+		if more, err = x.chore(ctx, f, progress); err != nil {
+			return err
+		}
 	}
 	x.opts.Logger.Info("index caught up", x.opts.logPartition(), slog.Uint64("from", from),
 		slog.Uint64("position", x.Position()), slog.Duration("took", x.opts.Now().Sub(begin)))
 	return nil
 }
 
-// pump runs p on an engine that works.
+// pump runs p at the end of the serving generation.
 func (x *Index) pump(ctx context.Context, p pump) error {
-	e, err := x.sound()
+	x.mu.RLock()
+	g := x.serving
+	x.mu.RUnlock()
+	w, err := x.endOf(g)
 	if err != nil {
 		return err
 	}
-	p.opts, p.engine, p.hurry = &x.opts, e, x.hurry
+	x.position.Store(w.engine.position)
 	p.committed = x.position.Store
-	return p.run(ctx)
+	return x.pumpTo(ctx, p, w)
 }
 
-// sound returns the engine, opened again if it is poisoned.
-func (x *Index) sound() (*engine, error) {
+// endOf returns a writer to the last shard of a generation, opened again if it
+// failed. One that cannot be opened is set aside, and an empty one begins where
+// it began.
+func (x *Index) endOf(g *generation) (*writer, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closed {
 		return nil, mail.Errorf(mail.Other, "the index is closed")
 	}
-	if x.engine != nil {
-		cause := x.engine.poisoned()
-		if cause == nil {
-			return x.engine, nil
-		}
-		old := x.engine
-		x.engine = nil
-		if err := old.close(); err != nil {
-			return nil, errors.Join(classify("the index failed", cause), err)
-		}
+	p := g.last()
+	cause := p.broken()
+	if cause == nil && p.engine != nil {
+		n, err := p.engine.count()
+		return &writer{index: x, grows: g, engine: p.engine, docs: n}, err
 	}
-	e, err := openEngine(&x.opts)
-	if err != nil {
+	if err := p.shut(); err != nil {
+		return nil, errors.Join(classify("the index failed", cause), err)
+	}
+	e, err := openEngine(p.dir)
+	switch {
+	case err == nil && e.format == g.format:
+		p.install(e)
+	case err == nil:
+		return nil, errors.Join(mail.Errorf(mail.Corrupt, "a shard is of format %d", e.format), e.abandon())
+	case passing(err):
 		return nil, err
+	default:
+		fresh, err := x.hollowOut(p, err)
+		if err != nil {
+			return nil, err
+		}
+		g.replace(p, fresh)
+		if err := x.save(); err != nil {
+			return nil, err
+		}
+		p, e = fresh, fresh.engine
 	}
-	x.engine = e
-	x.position.Store(e.position)
-	return e, nil
+	return &writer{index: x, grows: g, engine: e, docs: e.docs}, nil
+}
+
+// count returns how many documents there are.
+func (e *engine) count() (n uint64, err error) {
+	s, err := e.snapshot()
+	if err != nil {
+		return 0, err
+	}
+	n, err = s.r.DocCount()
+	return n, errors.Join(err, s.r.Close())
 }

@@ -262,10 +262,11 @@ func TestPoisonedEngineIsReplaced(t *testing.T) {
 	l := corpus(100, 4)
 	x := indexed(t, l)
 	want := find(t, x, l, "the")
-	broken := x.engine
+	broken := x.serving.last().engine
 	broken.fail(errors.New("no space left"))
-	if _, err := x.Search(t.Context(), mail.SearchRequest{Query: "the"}, 1, nil); mail.KindOf(err) != mail.Temporary {
-		t.Errorf("search of a poisoned index: error %v", err)
+	a, err := x.Search(t.Context(), mail.SearchRequest{Query: "the"}, l.Size(), nil)
+	if err != nil || a.Total != 0 || a.Coverage.Complete || a.Coverage.Cursors[0].Position != 0 {
+		t.Errorf("search of a poisoned index: %+v, error %v", a, err)
 	}
 	if _, err := x.Summary(t.Context()); mail.KindOf(err) != mail.Temporary {
 		t.Errorf("summary of a poisoned index: error %v", err)
@@ -274,7 +275,7 @@ func TestPoisonedEngineIsReplaced(t *testing.T) {
 		t.Error("a poisoned index takes a batch")
 	}
 	catchUp(t, x, l)
-	if x.engine == broken {
+	if x.serving.last().engine == broken {
 		t.Fatal("the engine was not replaced")
 	}
 	if got := find(t, x, l, "the"); !slices.Equal(got, want) {
@@ -299,7 +300,7 @@ func TestFollowRecoversFromAFault(t *testing.T) {
 	for <-cursors != 50 {
 	}
 	x.mu.RLock()
-	e := x.engine
+	e := x.serving.last().engine
 	x.mu.RUnlock()
 	e.fail(errors.New("panic in the background"))
 	r := l.add("a", &mail.Message{Text: "after the fault"})
@@ -317,12 +318,8 @@ func TestFollowRecoversFromAFault(t *testing.T) {
 func TestPanicOfAReaderPoisons(t *testing.T) {
 	t.Parallel()
 	x := openIndex(t, t.TempDir())
-	e, r, err := x.reader()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.running.Done()
-	if err := e.read(r, func() error { panic("freq chunk does not exist") }); mail.KindOf(err) != mail.Corrupt {
+	e := x.serving.last().engine
+	if err := e.sane(func() error { panic("freq chunk does not exist") }); mail.KindOf(err) != mail.Corrupt {
 		t.Errorf("error %v", err)
 	}
 	if e.poisoned() == nil {

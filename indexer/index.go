@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -33,6 +34,17 @@ type Options struct {
 	// means 5 s. Large batches cost less, and those who fetch and seal have the
 	// machine for themselves meanwhile.
 	Patience time.Duration
+	// ShardDocs is how many documents a shard holds at most; 0 means 250,000.
+	ShardDocs int
+	// ShardMin is how many documents a shard must hold before the next month
+	// begins another; 0 means 20,000. Small shards cost more than they save.
+	ShardMin int
+	// OpenShards is how many sealed shards stay open that nobody searches; 0
+	// means 256. An open one takes some 2 MB and 3 file descriptors.
+	OpenShards int
+	// Reserve is the free space below which nothing is indexed, in octets; 0
+	// means 128 MiB. Writing a shard anew needs four times its size besides.
+	Reserve int64
 	// Now is the clock of relative dates in queries, and of durations in the log;
 	// nil means time.Now.
 	Now func() time.Time
@@ -53,6 +65,18 @@ func (o *Options) defaults() {
 	}
 	if o.Patience <= 0 {
 		o.Patience = 5 * time.Second
+	}
+	if o.ShardDocs <= 0 {
+		o.ShardDocs = 250_000
+	}
+	if o.ShardMin <= 0 {
+		o.ShardMin = 20_000
+	}
+	if o.OpenShards <= 0 {
+		o.OpenShards = 256
+	}
+	if o.Reserve <= 0 {
+		o.Reserve = 128 << 20
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -93,28 +117,45 @@ type OutsideFunc func(ctx context.Context, n query.Exact) (query.Node, error)
 // An Index is the search index of one partition. Its methods may be called at
 // once from several goroutines.
 type Index struct {
-	opts Options
-	lock *os.File // held for exclusive use of opts.Dir
+	opts  Options
+	lock  *os.File // held for exclusive use of opts.Dir
+	known *results
 
-	// searches holds a token per running search.
-	searches chan struct{}
-	running  sync.WaitGroup // searches and their readers
+	// searches holds a token per running search, evaluations one per shard that
+	// is being searched.
+	searches    chan struct{}
+	evaluations chan struct{}
+	running     sync.WaitGroup // searches and their readers
 
 	following sync.Mutex    // held by the one follower
 	hurry     chan struct{} // holds a token for a follower that is not to linger
+	wake      chan struct{} // holds a token for the upkeep: there may be something to do
 	position  atomic.Uint64
+	clock     atomic.Uint64 // of the use of parts
 
-	// mu guards engine: held for reading while a reader is taken from it and
-	// for writing while it is replaced.
-	mu     sync.RWMutex
-	engine *engine // nil while closed or being reopened
-	closed bool
+	// changes is held by who changes documents before the cursor of a shard, or
+	// writes a shard anew: one at a time. It is taken before mu.
+	changes sync.Mutex
+
+	// mu guards which shards there are: held for reading while parts are taken
+	// into use and for writing while one takes the place of another. The
+	// manifest on disk says what these fields do, or is about to.
+	mu       sync.RWMutex
+	manifest manifest // Serving and Building are made from the generations
+	serving  *generation
+	building *generation // nil, or what will take the place of serving
+	closed   bool
+
+	pumping  context.CancelFunc // ends the pump of the serving generation; nil if none runs
+	pumpGate sync.Mutex         // held while that pump runs
 }
 
 // Open opens the index in o.Dir, or makes an empty one. Errors: mail.InUse if
-// another process has it open, mail.Denied and mail.NoSpace. An index that is
-// damaged, or of another format, is set aside and an empty one takes its
-// place; the follower fills it again from position 0.
+// another process has it open, mail.Denied and mail.NoSpace. A shard that is
+// damaged is set aside and searched no more: the follower builds it again from
+// the ledger, and goes back to the beginning of one that was growing. An index
+// of another format is searched if its format is one of those that can be, until
+// the follower has built it anew.
 func Open(o Options) (*Index, error) {
 	o.defaults()
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
@@ -124,15 +165,120 @@ func Open(o Options) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{opts: o, lock: lock, searches: make(chan struct{}, runtime.GOMAXPROCS(0)), hurry: make(chan struct{}, 1)}
-	if x.engine, err = openEngine(&x.opts); err != nil {
-		return nil, errors.Join(err, lock.Close())
+	procs := runtime.GOMAXPROCS(0)
+	x := &Index{
+		opts: o, lock: lock, known: newResults(),
+		searches: make(chan struct{}, procs), evaluations: make(chan struct{}, procs),
+		hurry: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
-	x.position.Store(x.engine.position)
+	if err := x.open(); err != nil {
+		return nil, errors.Join(err, x.serving.shut(), x.building.shut(), lock.Close())
+	}
+	x.position.Store(x.serving.last().engine.position)
 	return x, nil
 }
 
-// Position returns the cursor: all records before it are indexed, durably.
+func (x *Index) open() error {
+	m, err := readManifest(x.opts.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		m, err = adopt(&x.opts)
+	case mail.KindOf(err) == mail.Corrupt:
+		x.opts.Logger.Error("the index cannot be read, it will be rebuilt from the ledger", x.opts.logPartition(), slog.Any("error", err))
+		if err = x.clear(); err == nil {
+			m, err = adopt(&x.opts)
+		}
+	}
+	if err != nil {
+		return classify("open the index", err)
+	}
+	x.manifest = *m
+	if err := m.sweep(x.opts.Dir); err != nil {
+		return err
+	}
+	if x.serving, err = x.load(m.Serving); err != nil {
+		return err
+	}
+	if x.building, err = x.load(m.Building); err != nil {
+		return err
+	}
+	if err := x.upgrade(); err != nil {
+		return err
+	}
+	if err := x.save(); err != nil {
+		return err
+	}
+	return x.manifest.sweep(x.opts.Dir)
+}
+
+// upgrade begins a new generation if the present one is of another format. One
+// whose format cannot be searched is dropped; the sweep that follows removes its
+// files.
+func (x *Index) upgrade() error {
+	if x.building != nil && x.building.format != formatVersion {
+		if err := x.building.shut(); err != nil {
+			return err
+		}
+		x.building = nil
+	}
+	if x.serving.format == formatVersion || x.building != nil {
+		return nil
+	}
+	fresh, err := x.empty(x.serving, math.MaxUint64)
+	if err != nil {
+		return err
+	}
+	x.opts.Logger.Info("index of another format, being built anew", x.opts.logPartition(),
+		slog.Uint64("format", x.serving.format), slog.Uint64("new_format", formatVersion))
+	if x.serving.format >= oldestReadable && x.serving.format < formatVersion {
+		x.building = fresh
+		return nil
+	}
+	old := x.serving
+	x.serving = fresh
+	return old.shut()
+}
+
+// clear removes everything of an index.
+func (x *Index) clear() error {
+	return clearDir(x.opts.Dir)
+}
+
+func clearDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.Name() != lockFile {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}
+
+// save makes the manifest durable as the generations are. The caller holds mu,
+// or is alone.
+func (x *Index) save() error {
+	x.manifest.Serving, x.manifest.Building = x.serving.describe(), x.building.describe()
+	return x.manifest.save(x.opts.Dir)
+}
+
+// nextDir returns the name of a directory that was never used. It is durable
+// with the next save.
+func (x *Index) nextDir() string {
+	n := x.manifest.Next
+	x.manifest.Next++
+	return dirName(n)
+}
+
+// rouse tells the upkeep that there may be something to do.
+func (x *Index) rouse() {
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Position returns the cursor: all records before it are indexed, durably, but
+// for those of shards that are being built again, which State tells.
 func (x *Index) Position() uint64 { return x.position.Load() }
 
 // Hurry tells the follower that somebody waits: it does not linger before it
@@ -148,8 +294,6 @@ func (x *Index) Hurry() {
 // have returned before. Closing again does nothing.
 func (x *Index) Close() error {
 	x.mu.Lock()
-	e := x.engine
-	x.engine = nil
 	again := x.closed
 	x.closed = true
 	x.mu.Unlock()
@@ -157,11 +301,7 @@ func (x *Index) Close() error {
 		return nil
 	}
 	x.running.Wait()
-	var err error
-	if e != nil {
-		err = e.close()
-	}
-	return errors.Join(err, x.lock.Close())
+	return errors.Join(x.serving.shut(), x.building.shut(), x.lock.Close())
 }
 
 // Drop deletes the index in dir. It is made again from the ledger when it is
@@ -175,14 +315,7 @@ func Drop(dir string) error {
 		return err
 	}
 	defer lock.Close()
-	names, err := filepath.Glob(filepath.Join(dir, engineDir+"*"))
-	if err != nil {
-		return err
-	}
-	for _, name := range append(names, filepath.Join(dir, cleanFile)) {
-		err = errors.Join(err, os.RemoveAll(name))
-	}
-	return err
+	return clearDir(dir)
 }
 
 // logPartition tells which partition a line of the log is about.

@@ -23,7 +23,8 @@ const (
 	flightBatches = 2
 )
 
-// A pump moves records from a ledger into an engine:
+// A pump moves records from a ledger into a shard, and into the next when that
+// is full:
 //
 //	feed --jobs--> workers (parse, analyse)
 //	  \--jobs, in order--> collect --batches--> commit
@@ -35,7 +36,7 @@ const (
 // next is collected. Octets in flight are bounded by a semaphore.
 type pump struct {
 	opts      *Options
-	engine    *engine
+	writer    *writer
 	src       Source
 	parse     ParseFunc
 	date      DateFunc
@@ -43,6 +44,7 @@ type pump struct {
 	committed func(position uint64)
 	hurry     <-chan struct{} // a token ends the wait for a still ledger
 
+	from    uint64 // set by run, to the writer's cursor, unless the writer has none
 	endless bool
 	target  uint64 // where to end, unless endless
 
@@ -65,6 +67,9 @@ type job struct {
 // failure, or, with ctx's error, when ctx ends. All its goroutines have ended
 // then.
 func (p *pump) run(ctx context.Context) error {
+	if !p.writer.keep {
+		p.from = p.writer.engine.position
+	}
 	p.room = semaphore.NewWeighted(int64(flightBatches * p.opts.BatchBytes))
 	p.jobs = make(chan *job, jobsQueued)
 	p.order = make(chan *job, jobsQueued)
@@ -91,7 +96,7 @@ func (p *pump) run(ctx context.Context) error {
 
 // feed sends the records from the engine's position on.
 func (p *pump) feed(ctx context.Context) error {
-	at := p.engine.position
+	at := p.from
 	if size := p.src.Size(); at > size {
 		return mail.WithHint(mail.Errorf(mail.Corrupt, "the index is at %d, beyond the ledger's size %d", at, size),
 			"if the ledger was restored from an older copy, rebuild the index with: mailkeep reindex")
@@ -222,8 +227,8 @@ func (p *pump) collect(ctx context.Context) error {
 			if err := c.add(ctx, j); err != nil {
 				return errors.Join(err, c.wait())
 			}
-		case <-p.engine.broken:
-			return errors.Join(p.engine.cause, c.wait())
+		case <-p.writer.engine.broken:
+			return errors.Join(p.writer.engine.cause, c.wait())
 		}
 	}
 }
@@ -259,14 +264,41 @@ func (c *committer) add(ctx context.Context, j *job) error {
 	if j.err != nil {
 		return j.err
 	}
+	if err := c.prepare(ctx, j.record); err != nil {
+		return err
+	}
 	c.position = j.record.Next
 	if j.doc != nil {
 		c.docs = append(c.docs, j.doc)
+		c.pump.writer.docs++
 		c.octets += j.doc.octets
 		c.held += j.held
 	}
 	if c.octets >= c.pump.opts.BatchBytes || len(c.docs) >= batchDocs {
 		return c.flush()
+	}
+	return nil
+}
+
+// prepare does what must be done before r is taken, with nothing uncommitted:
+// begin another shard, or take documents out that r says were destroyed. The
+// cursor passes r after that, so whatever the moment we die at, it is done.
+func (c *committer) prepare(ctx context.Context, r mail.Record) error {
+	w := c.pump.writer
+	if w.full(r) {
+		if err := errors.Join(c.flush(), c.wait()); err != nil {
+			return err
+		}
+		if err := w.roll(); err != nil {
+			return err
+		}
+	}
+	w.begin(r)
+	if e := erasure(r); e != nil && w.grows != nil {
+		if err := errors.Join(c.flush(), c.wait()); err != nil {
+			return err
+		}
+		return c.pump.erase(ctx, e)
 	}
 	return nil
 }
@@ -280,7 +312,7 @@ func (c *committer) flush() error {
 	c.docs, c.octets, c.held, c.position = nil, 0, 0, 0
 	c.committing = make(chan error, 1)
 	go func(done chan<- error) {
-		err := p.engine.commit(docs, position)
+		err := p.writer.commit(docs, position)
 		p.room.Release(held)
 		if err == nil {
 			p.report(position)

@@ -2,7 +2,6 @@ package indexer
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/mailkeep/mailkeep/indexer/query"
@@ -49,13 +48,4 @@ func describe(a *mail.SearchAnswer, req mail.SearchRequest, q *query.Query) {
 	if req.Explain {
 		a.Explanation = q.Explain()
 	}
-}
-
-// warned returns the warnings of the query and of its evaluation; in a strict
-// search, those of the evaluation are an error.
-func (e *evaluator) warned(q *query.Query) ([]mail.Warning, error) {
-	if q.Strict && len(e.warnings) > 0 {
-		return nil, query.Refusal(e.warnings[0])
-	}
-	return slices.Concat(q.Warnings, e.warnings), nil
 }

@@ -6,9 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
-	"strconv"
-
-	index "github.com/blevesearch/bleve_index_api"
+	"slices"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -17,28 +15,24 @@ import (
 // each document by position, the position in 8 octets, big endian, and the first
 // 16 octets of the SHA-256 of what was indexed. An index that was rebuilt from
 // the same ledger has the same summary.
+//
+// The files of the shards are compared with their checksums before. Errors:
+// mail.Temporary if a shard cannot be read now, because it is being built again
+// for example.
 func (x *Index) Summary(ctx context.Context) (mail.ViewSummary, error) {
 	var v mail.ViewSummary
-	err := x.withReader(func(r index.IndexReader) (err error) {
-		if v.Position, err = readNumber(r, keyPosition); err != nil {
-			return err
+	sum := sha256.New()
+	position, err := x.walk(ctx, true, func(s *snapshot, seq uint64) (bool, error) {
+		content, _, err := s.stored(docID(seq))
+		if err != nil {
+			return false, err
 		}
-		s := &snapshot{r: r}
-		sum := sha256.New()
-		for seq, err := range s.documents(ctx) {
-			if err != nil {
-				return err
-			}
-			content, _, err := s.stored(docID(seq))
-			if err != nil {
-				return err
-			}
-			sum.Write(append(binary.BigEndian.AppendUint64(nil, seq), content...))
-			v.Entries++
-		}
-		sum.Sum(v.Digest[:0])
-		return nil
+		sum.Write(append(binary.BigEndian.AppendUint64(nil, seq), content...))
+		v.Entries++
+		return true, nil
 	})
+	v.Position = position
+	sum.Sum(v.Digest[:0])
 	return v, err
 }
 
@@ -47,68 +41,95 @@ func (x *Index) Summary(ctx context.Context) (mail.ViewSummary, error) {
 func (x *Index) Documents(ctx context.Context) iter.Seq2[uint64, error] {
 	return func(yield func(uint64, error) bool) {
 		stopped := false
-		err := x.withReader(func(r index.IndexReader) error {
-			s := &snapshot{r: r}
-			for seq, err := range s.documents(ctx) {
-				if err != nil {
-					return err
-				}
-				if stopped = !yield(seq, nil); stopped {
-					return nil
-				}
+		_, err := x.walk(ctx, false, func(_ *snapshot, seq uint64) (bool, error) {
+			stopped = !yield(seq, nil)
+			return !stopped, nil
+		})
+		if err != nil && !stopped {
+			yield(0, err)
+		}
+	}
+}
+
+// walk calls f with the position of each document, ascending, for as long as it
+// wants more, and returns the cursor. check says to compare checksums before.
+func (x *Index) walk(ctx context.Context, check bool, f func(*snapshot, uint64) (bool, error)) (position uint64, err error) {
+	v, err := x.view()
+	if err != nil {
+		return 0, err
+	}
+	defer v.close()
+	more := true
+	for _, s := range v.shards {
+		p, ok := s.(*part)
+		if !ok || !more {
+			break
+		}
+		if check && p.sealed {
+			if err := checkSealed(ctx, p.dir, p.describe().Files); err != nil {
+				p.fail(err)
+				x.rouse()
+				return 0, err
 			}
-			return nil
-		})
-		if err != nil && !stopped {
-			yield(0, err)
+		}
+		if position, err = p.walk(ctx, func(s *snapshot, seq uint64) (bool, error) {
+			more, err = f(s, seq)
+			return more, err
+		}); err != nil {
+			return 0, err
 		}
 	}
+	return position, nil
 }
 
-// withReader calls f with a reader of the present state.
-func (x *Index) withReader(f func(index.IndexReader) error) error {
-	e, r, err := x.reader()
+// walk calls f with the position of each document of the part, ascending, and
+// returns the cursor.
+func (p *part) walk(ctx context.Context, f func(*snapshot, uint64) (bool, error)) (position uint64, err error) {
+	e, err := p.open()
+	if err != nil {
+		return 0, err
+	}
+	hidden := map[uint64]bool{}
+	for _, seq := range p.hiddenNow() {
+		hidden[seq] = true
+	}
+	s, err := e.snapshot()
+	if err != nil {
+		return 0, err
+	}
+	err = e.sane(func() error {
+		if position, err = readNumber(s.r, keyPosition); err != nil {
+			return err
+		}
+		return s.documents(ctx, func(seq uint64) (bool, error) {
+			if hidden[seq] {
+				return true, nil
+			}
+			return f(s, seq)
+		})
+	})
+	return position, errors.Join(err, e.sane(s.r.Close))
+}
+
+// documents calls f with the positions of the documents, ascending, for as long
+// as it wants more.
+func (s *snapshot) documents(ctx context.Context, f func(uint64) (bool, error)) error {
+	docs, err := s.all(ctx)
 	if err != nil {
 		return err
 	}
-	defer x.running.Done()
-	return e.read(r, func() error { return f(r) })
-}
-
-// documents walks the dictionary of document ids, which is in their order.
-func (s *snapshot) documents(ctx context.Context) iter.Seq2[uint64, error] {
-	return func(yield func(uint64, error) bool) {
-		stopped := false
-		err := s.walk(ctx, func(seq uint64, err error) bool {
-			stopped = !yield(seq, err)
-			return !stopped
-		})
-		if err != nil && !stopped {
-			yield(0, err)
-		}
-	}
-}
-
-func (s *snapshot) walk(ctx context.Context, yield func(uint64, error) bool) (err error) {
-	ids, err := s.r.FieldDict("_id")
+	seqs, err := s.seqs(ctx, docs)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, ids.Close()) }()
-	for n := 0; ; n++ {
+	slices.Sort(seqs)
+	for n, seq := range seqs {
 		if err := poll(ctx, n); err != nil {
 			return err
 		}
-		e, err := ids.Next()
-		if err != nil || e == nil {
+		if more, err := f(seq); err != nil || !more {
 			return err
 		}
-		seq, err := strconv.ParseUint(e.Term, 16, 64)
-		if err != nil {
-			return mail.Errorf(mail.Corrupt, "document id %q of the index: %w", e.Term, err)
-		}
-		if !yield(seq, nil) {
-			return nil
-		}
 	}
+	return nil
 }

@@ -47,6 +47,18 @@ type Coverage struct {
 	Partly map[TextStatus]uint64 `json:"partly,omitempty"`
 	// Failed names partitions that could not be searched at all, and why.
 	Failed []string `json:"failed,omitempty"`
+	// Missing are records before the cursors that could not be searched: their
+	// part of an index failed, and is being built again.
+	Missing []Gap `json:"missing,omitempty"`
+}
+
+// A Gap is a range of records, From <= position < To, and why they are missing.
+// To is 0 if it has no end yet.
+type Gap struct {
+	Partition uint16 `json:"partition"`
+	From      uint64 `json:"from"`
+	To        uint64 `json:"to,omitempty"`
+	Why       string `json:"why"`
 }
 
 // A Hit is one delivery that matches.

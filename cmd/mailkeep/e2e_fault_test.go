@@ -245,7 +245,7 @@ func TestK15RewritesCut(t *testing.T) {
 // TestFaultsOfViews makes system calls on what can be made anew fail: the
 // archive is unharmed, and the next process puts the rest right.
 func TestFaultsOfViews(t *testing.T) {
-	const raw, index = "nats/jetstream/$G/streams/RAW/", "index/0000/bleve/store/"
+	const raw, index = "nats/jetstream/$G/streams/RAW/", "index/0000/00000001/bleve/store/"
 	var zaps []string
 	for n := range 40 {
 		zaps = append(zaps, fmt.Sprintf("%s%012x.zap", index, n))

@@ -1,0 +1,57 @@
+package indexer
+
+import (
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+// A State tells how an index is.
+type State struct {
+	Shards    int
+	Sealed    int
+	Documents uint64 // of sealed shards
+	// Missing are the records of shards that cannot be searched now.
+	Missing []mail.Gap
+	// Building says that a new generation is being built. Built is how many
+	// records its shards cover.
+	Building bool
+	Built    uint64
+}
+
+// State returns how the index is now.
+func (x *Index) State() State {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	s := State{Building: x.building != nil}
+	for _, p := range x.serving.parts {
+		info := p.describe()
+		s.Shards++
+		if info.Sealed {
+			s.Sealed++
+			s.Documents += info.Docs
+		}
+		if gap := p.gap(); gap != nil {
+			s.Missing = append(s.Missing, *gap)
+		}
+	}
+	if x.building == nil {
+		return s
+	}
+	for _, p := range x.building.parts {
+		if info := p.describe(); info.Dir != "" && info.To != 0 {
+			s.Built += info.To - info.From
+		}
+	}
+	return s
+}
+
+// gap returns the records that are missing with the part, or nil.
+func (p *part) gap() *mail.Gap {
+	info := p.describe()
+	why := info.Why
+	if err := p.broken(); err != nil {
+		why = err.Error()
+	} else if info.Dir != "" {
+		return nil
+	}
+	return &mail.Gap{Partition: p.index.opts.Partition, From: info.From, To: info.To, Why: why}
+}
