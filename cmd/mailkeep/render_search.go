@@ -20,6 +20,9 @@ func renderAnswer(out io.Writer, a mail.SearchAnswer, s style) error {
 	for _, warning := range a.Warnings {
 		printLine(w, fmt.Sprintf("note: at character %d: %s", warning.Pos+1, warning.Text))
 	}
+	for line := range strings.Lines(a.Explanation) {
+		printLine(w, "understood: "+strings.TrimRight(line, "\n"))
+	}
 	for _, h := range a.Hits {
 		renderHit(w, h, s)
 	}
@@ -104,7 +107,7 @@ func renderCoverage(w io.Writer, c mail.Coverage) {
 	for _, f := range c.Failed {
 		printLine(w, "NOT SEARCHED: "+f)
 	}
-	for _, status := range []mail.TextStatus{mail.TextEncrypted, mail.TextFailed, mail.TextTruncated, mail.TextUnsupported} {
+	for _, status := range []mail.TextStatus{mail.TextEncrypted, mail.TextFailed, mail.TextTruncated, mail.TextTimeout, mail.TextUnsupported, mail.TextSkipped} {
 		if n := c.Partly[status]; n > 0 {
 			fmt.Fprintf(w, "not fully readable: %s: %s\n", count(n, "message"), textReasons[status])
 		}
@@ -115,7 +118,9 @@ var textReasons = map[mail.TextStatus]string{
 	mail.TextEncrypted:   "encrypted",
 	mail.TextFailed:      "the text could not be read",
 	mail.TextTruncated:   "longer than the limit; its start was searched",
+	mail.TextTimeout:     "reading the text took too long",
 	mail.TextUnsupported: "documents whose format is not read",
+	mail.TextSkipped:     "texts of attachments are not read, or a message had too many",
 }
 
 // day prints a date in the reader's zone; a style without one is UTC.

@@ -21,17 +21,26 @@ func (p *program) search() *cobra.Command {
 		Long: `Search finds messages, newest first, and says how much of the archive it
 searched. Words must all occur; AND, OR, NOT, - and parentheses combine them.
 
-  "two words"             a phrase
-  invoi*                  words that start so
-  from: to: cc: bcc:      an address, or part of a name
-  subject: mailbox:       words of the subject; the mailbox
-  has:attachment          messages with attachments
-  filename:report.pdf     the name of an attachment
-  before: after: on:      a date: 2024-01-31, 2024-01 or 2024
-  larger: smaller:        a size: 500k, 10M`,
+  "two words"             a phrase; "two words"~5 near each other, in any order
+  invoi*  invoice~        words that start so; words with one letter different
+  stem:houses             words of the same stem
+  from: to: cc: bcc: participants: domain:
+                          a name, an address, @domain, or *part* of an address
+  subject: body: attachment: filename: filetype:
+                          words of that text; an extension or media type
+  has: is:                has:pdf, has:link, is:bounce, is:reply, is:encrypted, ...
+  before: after: on:      a date: 2024-01-31, 2024-01 or 2024; on:2024-01..2024-03
+  older_than: newer_than: an age: 7d, 2w, 6m, 1y
+  received: sealed:       a date of arrival, of archiving
+  larger: smaller:        a size: 500k, 10M
+  mailbox: list: lang: hash: message-id: defect: hold:
+                          a value as a whole
+
+docs/search.md tells all of it.`,
 		Example: `  mailkeep search invoice
   mailkeep search 'from:alice "annual report" has:attachment after:2024-01-01'
   mailkeep search --limit 100 --json 'mailbox:office larger:10M'
+  mailkeep search --explain 'older_than:6m is:list'
   mailkeep search -- -spam offer`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Query = strings.Join(args, " ")
@@ -40,6 +49,9 @@ searched. Words must all occur; AND, OR, NOT, - and parentheses combine them.
 	}
 	cmd.Flags().IntVar(&req.Limit, "limit", 20, "most `hits` of the page")
 	cmd.Flags().StringVar(&req.After, "after", "", "go on behind an earlier page: the `token` that it ended with")
+	cmd.Flags().StringVar(&req.Zone, "zone", "", "days begin and end in this time `zone`, such as Europe/Berlin or +02:00; default UTC")
+	cmd.Flags().BoolVar(&req.Strict, "strict", false, "refuse a query that can be read in two ways")
+	cmd.Flags().BoolVar(&req.Explain, "explain", false, "say in words how the query was understood")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
 	return cmd
 }

@@ -106,7 +106,10 @@ func (c *Client) offline() ([]*partition, error) {
 		return nil, err
 	}
 	for p := len(c.indexes); p < len(c.sources); p++ {
-		x, err := indexer.Open(indexer.Options{Dir: c.dir.index(uint16(p)), Partition: uint16(p), Logger: log})
+		x, err := indexer.Open(indexer.Options{
+			Dir: c.dir.index(uint16(p)), Partition: uint16(p), Logger: log,
+			Outside: outsideOf(func() (*catalog.Catalog, error) { return c.catalogOf(p) }),
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -113,7 +113,7 @@ func (m *merge) add(i int, a partitionAnswer) {
 	if m.ended(i) {
 		m.answers[i].Hits, m.answers[i].Next = nil, ""
 	}
-	m.out.Query, m.out.Understood, m.out.Warnings = a.Query, a.Understood, a.Warnings
+	m.out.Query, m.out.Understood, m.out.Explanation, m.out.Warnings = a.Query, a.Understood, a.Explanation, a.Warnings
 	m.out.Total += a.Total
 	m.out.Coverage.Cursors = append(m.out.Coverage.Cursors, a.Coverage.Cursors...)
 	for status, n := range a.Coverage.Partly {

@@ -57,7 +57,7 @@ func TestRoundTrip(t *testing.T) {
 			return nil
 		},
 	})
-	want := mail.SearchRequest{Query: `from:a "b & c" ü`, Limit: 3, After: "x/y"}
+	want := mail.SearchRequest{Query: `from:a "b & c" ü`, Limit: 3, After: "x/y", Zone: "+02:00", Strict: true, Explain: true}
 	a, err := c.Search(t.Context(), want)
 	if err != nil || asked != want || a.Total != 7 || a.Hits[0].ID.Seq != 2 {
 		t.Errorf("search: %+v, %v; asked %+v", a, err, asked)

@@ -158,6 +158,14 @@ func TestHolds(t *testing.T) {
 	if got := held(2); len(got) != 2 {
 		t.Errorf("from 2 on %+v", got)
 	}
+	for matter, want := range map[string][]uint64{"M1": {2}, "M2": {1}, "M3": nil} {
+		if got, err := c.HeldRecords(matter, 9); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s holds %v (%v), want %v", matter, got, err, want)
+		}
+	}
+	if got, err := c.HeldRecords("M1", 0); err != nil || len(got) != 0 {
+		t.Errorf("at most none: %v, %v", got, err)
+	}
 	apply(t, c, event(7, hold(mail.Hold{Matter: "M1", Released: true, Reason: "over", By: "judge"})),
 		event(8, hold(mail.Hold{Matter: "unknown", Released: true, Reason: "over"})))
 	if d := cmp.Diff([]row{{1, 1, []string{"M2"}}}, held(0)); d != "" {
