@@ -2,7 +2,6 @@ package readable
 
 import (
 	"bytes"
-	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -10,24 +9,25 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// htmlDepth bounds how often text inside of an element that the tokenizer does
+// htmlDepth bounds how often text inside of an element that the scanner does
 // not look into is read as HTML of its own.
 const htmlDepth = 2
 
 // HTML makes text of HTML that is in UTF-8. Scripts and styles are dropped; what a style
 // merely hides stays, because it was sent and may matter; of links and images
-// the words remain. The tokenizer keeps no tree, so no nesting can exhaust it,
-// and its buffer is bounded by the limit on b: real mails hold images of
-// megabytes in one attribute. It keeps at most limit octets.
+// the words remain. It cuts HTML where the tokenizer of the HTML standard
+// (section 13.2.5) does, so it reads what a browser shows, but keeps no tree and
+// no attributes: no nesting can exhaust it, and an image of megabytes in an
+// attribute costs a search for its closing quote. It keeps at most limit octets.
 func HTML(b []byte, limit int) (text string, cut bool) {
 	h := &htmlReader{limit: limit}
-	h.out.Grow(min(len(b)/4, limit))
-	h.read(bytes.NewReader(b), 0)
-	return strings.TrimSpace(h.out.String()), h.cut
+	h.out = make([]byte, 0, min(len(b)/4+64, limit))
+	h.read(b, 0)
+	return strings.TrimSpace(string(h.out)), h.cut
 }
 
 type htmlReader struct {
-	out   strings.Builder
+	out   []byte
 	limit int
 	cut   bool
 	gap   gap // what stands before the next word
@@ -45,53 +45,59 @@ const (
 	paraGap
 )
 
-func (h *htmlReader) read(r io.Reader, depth int) {
-	z := html.NewTokenizer(r)
-	raw := atom.Atom(0) // element whose content the tokenizer gives as one text
-	for !h.cut {
-		switch z.Next() {
-		case html.ErrorToken:
+func (h *htmlReader) read(b []byte, depth int) {
+	for len(b) > 0 && !h.cut {
+		i := bytes.IndexByte(b, '<')
+		if i < 0 {
+			h.text(b)
 			return
-		case html.TextToken:
-			if raw == 0 {
-				h.write(z.Text())
-				continue
+		}
+		h.text(b[:i])
+		t, n := scanTag(b[i:])
+		if n == 0 { // not markup
+			h.text(b[i : i+1])
+			b = b[i+1:]
+			continue
+		}
+		b = b[i+n:]
+		switch t.kind {
+		case startTag:
+			if raw := h.start(t); raw != 0 {
+				b = h.rawText(raw, t.name, b, depth)
 			}
-			h.rawText(raw, bytes.Clone(z.Text()), z.Next() == html.ErrorToken, depth)
-			raw = 0
-		case html.StartTagToken, html.SelfClosingTagToken:
-			raw = h.start(z)
-		case html.EndTagToken:
-			name, _ := z.TagName()
-			h.end(atom.Lookup(name))
-			raw = 0
+		case endTag:
+			h.end(t.atom())
 		}
 	}
 }
 
-// rawText handles the content of an element that is not HTML to the tokenizer.
-// One that is never closed has swallowed the rest of the mail: that is read.
-func (h *htmlReader) rawText(el atom.Atom, text []byte, unclosed bool, depth int) {
+// rawText handles the content of an element that is not HTML to the tokenizer
+// and returns what follows it. One that is never closed has swallowed the rest
+// of the mail: that is read.
+func (h *htmlReader) rawText(el atom.Atom, name, b []byte, depth int) (rest []byte) {
+	end := closing(b, name)
+	closed := end >= 0 && el != atom.Plaintext
+	if !closed {
+		end = len(b)
+	}
+	text, rest := b[:end], b[end:]
 	switch {
-	case el == atom.Title || el == atom.Textarea:
-		if !unclosed {
-			h.owe(lineGap)
-			h.write(text)
-			h.owe(lineGap)
-			return
-		}
-	case (el == atom.Script || el == atom.Style) && !unclosed:
-		return
-	}
-	if depth < htmlDepth {
+	case closed && (el == atom.Title || el == atom.Textarea):
 		h.owe(lineGap)
-		h.read(bytes.NewReader(text), depth+1)
+		h.text(text)
+		h.owe(lineGap)
+	case closed && (el == atom.Script || el == atom.Style):
+	case depth < htmlDepth && len(text) > 0:
+		h.owe(lineGap)
+		h.read(text, depth+1)
 	}
+	return rest
 }
 
-func (h *htmlReader) start(z *html.Tokenizer) (raw atom.Atom) {
-	name, attrs := z.TagName()
-	el := atom.Lookup(name)
+// start takes a start tag and returns its element if the content of that is not
+// HTML.
+func (h *htmlReader) start(t tag) (raw atom.Atom) {
+	el := t.atom()
 	switch el {
 	case atom.Script, atom.Style, atom.Title, atom.Textarea, atom.Iframe, atom.Noembed, atom.Noframes, atom.Xmp, atom.Plaintext:
 		raw = el
@@ -103,7 +109,7 @@ func (h *htmlReader) start(z *html.Tokenizer) (raw atom.Atom) {
 	case atom.Pre:
 		h.pre++
 	case atom.Img, atom.Area:
-		h.alt(z, attrs)
+		h.alt(t)
 	}
 	h.owe(gapOf(el))
 	return raw
@@ -117,15 +123,19 @@ func (h *htmlReader) end(el atom.Atom) {
 }
 
 // alt writes the text that stands for an image.
-func (h *htmlReader) alt(z *html.Tokenizer, more bool) {
-	for more {
-		var key, val []byte
-		key, val, more = z.TagAttr()
-		if string(key) == "alt" && len(val) > 0 {
+func (h *htmlReader) alt(t tag) {
+	for rest := t.attrs; len(rest) > 0; {
+		var name, value []byte
+		name, value, rest = nextAttr(rest)
+		if len(name) != 3 || !strings.EqualFold(string(name), "alt") {
+			continue
+		}
+		if len(value) > 0 {
 			h.owe(spaceGap)
-			h.write(val)
+			h.text(value)
 			h.owe(spaceGap)
 		}
+		return // of repeated attributes the first counts
 	}
 }
 
@@ -147,34 +157,81 @@ func gapOf(el atom.Atom) gap {
 // owe asks for at least the gap before the next text.
 func (h *htmlReader) owe(g gap) { h.gap = max(h.gap, g) }
 
+// text adds text with character references.
+func (h *htmlReader) text(b []byte) {
+	for len(b) > 0 && !h.cut {
+		i := bytes.IndexByte(b, '&')
+		if i < 0 {
+			h.write(b)
+			return
+		}
+		h.write(b[:i])
+		n := reference(b[i:])
+		h.write([]byte(html.UnescapeString(string(b[i : i+n]))))
+		b = b[i+n:]
+	}
+}
+
+// reference returns the length of the character reference, or of what looks
+// like one, at the start of b.
+func reference(b []byte) int {
+	n := 1
+	if n < len(b) && b[n] == '#' {
+		n++
+	}
+	for n < len(b) && isAlnum(b[n]) {
+		n++
+	}
+	if n < len(b) && b[n] == ';' {
+		n++
+	}
+	return n
+}
+
+func isAlnum(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' }
+
 // write adds text, its white space folded outside of <pre>.
 func (h *htmlReader) write(b []byte) {
 	for len(b) > 0 && !h.cut {
+		n := 0
+		for n < len(b) && b[n] > ' ' && b[n] < 0x7f {
+			n++
+		}
+		if n > 0 {
+			h.append(b[:n])
+			b = b[n:]
+			continue
+		}
 		r, n := utf8.DecodeRune(b)
-		b = b[n:]
 		switch {
-		case h.pre > 0 && r == '\n':
+		case h.pre > 0 && (r == '\n' || r == '\r'):
 			h.owe(lineGap)
 		case r == ' ' || r == '\t' || r == '\n' || r == '\r' || r == '\f' || r == '\u00a0':
 			h.owe(spaceGap)
 		case invisible(r):
+		case r == utf8.RuneError && n == 1:
+			h.append([]byte(string(utf8.RuneError)))
 		default:
-			h.settle()
-			if h.out.Len()+utf8.UTFMax > h.limit {
-				h.cut = true
-				return
-			}
-			h.out.WriteRune(r)
+			h.append(b[:n])
 		}
+		b = b[n:]
 	}
 }
 
-// settle writes the gap that is owed.
-func (h *htmlReader) settle() {
-	if h.gap != noGap && h.out.Len() > 0 {
-		h.out.WriteString([...]string{"", " ", "\t", "\n", "\n\n"}[h.gap])
+// append adds one character, or ASCII of which a beginning may be kept, behind
+// the gap that is owed.
+func (h *htmlReader) append(b []byte) {
+	if h.gap != noGap && len(h.out) > 0 {
+		h.out = append(h.out, [...]string{"", " ", "\t", "\n", "\n\n"}[h.gap]...)
 	}
 	h.gap = noGap
+	if room := h.limit - len(h.out); len(b) > room {
+		h.cut = true
+		if b = b[:max(room, 0)]; len(b) > 0 && b[0] >= utf8.RuneSelf {
+			b = nil
+		}
+	}
+	h.out = append(h.out, b...)
 }
 
 // MetaCharset finds the charset that an HTML document declares of itself in its
