@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -42,6 +44,79 @@ func BenchmarkAccept(b *testing.B) {
 			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msg/s")
 			b.ReportMetric(float64(n)/float64(r.gate.appends.Load()), "msg/sync")
 		})
+	}
+}
+
+// BenchmarkHalfLoad measures how fast messages of 20 KB are sealed with 256 in
+// flight, then sends them half as fast, whatever comes back, and measures how long
+// each waits for its receipt from the time at which it was due.
+func BenchmarkHalfLoad(b *testing.B) {
+	r := newRig(b, diskFS(b), filepath.Join(b.TempDir(), "c.db"), Options{})
+	text, made := sampleText(20_000), 0
+	letters := func() (all []letter) {
+		for range 4000 {
+			made++
+			all = append(all, newLetter("a@example.org", fmt.Sprint(made), fmt.Sprintf("Subject: %d\r\n\r\n%s", made, text)))
+		}
+		return all
+	}
+	var waits []time.Duration
+	var rates []float64
+	for b.Loop() {
+		full := saturate(b, r, letters())
+		rates = append(rates, full)
+		waits = append(waits, paced(b, r, letters(), full/2)...)
+	}
+	slices.Sort(rates)
+	slices.Sort(waits)
+	b.ReportMetric(rates[len(rates)/2], "full-msg/s")
+	for share, what := range map[int]string{50: "p50-ms", 99: "p99-ms"} {
+		b.ReportMetric(float64(waits[len(waits)*share/100].Microseconds())/1e3, what)
+	}
+}
+
+// saturate seals the letters, 256 in flight, and returns how many a second.
+func saturate(b *testing.B, r *rig, all []letter) float64 {
+	slots := make(chan struct{}, 256)
+	var open sync.WaitGroup
+	start := time.Now()
+	for _, l := range all {
+		slots <- struct{}{}
+		open.Add(1)
+		accept(b, r, l, func() { <-slots; open.Done() })
+	}
+	open.Wait()
+	return float64(len(all)) / time.Since(start).Seconds()
+}
+
+// paced sends so many letters a second and returns how long each waited.
+func paced(b *testing.B, r *rig, all []letter, rate float64) []time.Duration {
+	waits := make([]time.Duration, len(all))
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	var open sync.WaitGroup
+	start := time.Now()
+	for i, l := range all {
+		due := time.Duration(float64(i) / rate * float64(time.Second))
+		for time.Since(start) < due {
+			<-tick.C
+		}
+		open.Add(1)
+		accept(b, r, l, func() { waits[i] = time.Since(start) - due; open.Done() })
+	}
+	open.Wait()
+	return waits
+}
+
+func accept(b *testing.B, r *rig, l letter, done func()) {
+	err := r.sink.Accept(b.Context(), Inbound{Delivery: l.Delivery, Raw: l.open, Ack: func(_ mail.Receipt, err error) {
+		if err != nil {
+			b.Error(err)
+		}
+		done()
+	}})
+	if err != nil {
+		b.Fatal(err)
 	}
 }
 
