@@ -34,6 +34,10 @@ import (
 //	CS_UNKNOWN, CS_DETECTED (octets chose the charset), CS_INVALID_BYTES, CS_8BIT_UNDECLARED
 //	LIM_...       a limit was reached (see Limits)
 //	EXT_ENCRYPTED, EXT_UNSUPPORTED  the part's text cannot be read
+//	EXT_FAILED    the extractor found no way to read it, or ended in a crash, twice
+//	EXT_TIMEOUT   the extractor took too long, twice
+//	EXT_TRUNCATED the text of the part, or of a document in it, is not whole
+//	EXT_SKIPPED   texts of attachments are switched off, or the mail's budget for them was spent
 //	GM_FALLBACK   go-message refused a body that was then read leniently
 //	EMPTY         no octets, or only line ends
 //	JOURNAL_UNPARSED    a journal report that is not understood; read as an ordinary mail
@@ -57,7 +61,8 @@ var severities = map[string]mail.Severity{
 	"CS_UNKNOWN": mail.Warn, "CS_DETECTED": mail.Info, "CS_INVALID_BYTES": mail.Warn, "CS_8BIT_UNDECLARED": mail.Info,
 	"LIM_BOUNDARY": mail.Warn, "LIM_HEADER": mail.Warn, "LIM_FIELDS": mail.Loss, "LIM_VALUE": mail.Warn, "LIM_ADDRESSES": mail.Loss,
 	"LIM_WORDS": mail.Loss, "LIM_PARAMS": mail.Loss, "LIM_PARTS": mail.Warn, "LIM_DEPTH": mail.Warn, "LIM_TEXT": mail.Loss,
-	"EXT_ENCRYPTED": mail.Loss, "EXT_UNSUPPORTED": mail.Loss,
+	"EXT_ENCRYPTED": mail.Loss, "EXT_UNSUPPORTED": mail.Loss, "EXT_FAILED": mail.Loss, "EXT_TIMEOUT": mail.Loss,
+	"EXT_TRUNCATED": mail.Loss, "EXT_SKIPPED": mail.Loss,
 	"GM_FALLBACK": mail.Info, "EMPTY": mail.Info, "PANIC": mail.Loss,
 	"JOURNAL_UNPARSED": mail.Warn, "JOURNAL_PARTLY": mail.Info, "JOURNAL_NO_MESSAGE": mail.Warn, "ENVELOPE_UNKNOWN": mail.Info,
 }
