@@ -110,6 +110,7 @@ type Bus struct {
 	receipts *receipts
 	repair   time.Duration // see receiptRepair; shorter in tests
 	big      atomic.Int64  // large transfers under way
+	spare    sync.Pool     // of *[]byte: buffers of inline messages, for the next ones
 
 	// life ends when Close begins. It bounds the goroutines of the Bus, all of
 	// which are counted by wg; mu orders their start before the wait.

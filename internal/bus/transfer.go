@@ -70,6 +70,9 @@ func (t *Transfer) Write(p []byte) (int, error) {
 
 func (t *Transfer) take(p []byte) error {
 	if t.chunks == nil && int64(len(t.inline)+len(p)) <= t.bus.inline {
+		if t.inline == nil {
+			t.inline = t.bus.buffer()
+		}
 		t.inline = append(t.inline, p...)
 		return nil
 	}
@@ -89,7 +92,7 @@ func (t *Transfer) enlarge() error {
 	t.bus.big.Add(1)
 	t.chunks = &chunkWriter{bus: t.bus, id: t.id}
 	head := t.inline
-	t.inline = nil
+	defer t.release(head) // the chunks hold a copy
 	return t.chunks.write(t.ctx, head)
 }
 
@@ -155,7 +158,26 @@ func (t *Transfer) finish() {
 	if !t.done && t.chunks != nil {
 		t.bus.big.Add(-1)
 	}
-	t.done, t.inline = true, nil
+	t.done = true
+	t.release(t.inline)
+}
+
+// release gives back the inline buffer, which may be nil.
+func (t *Transfer) release(buffer []byte) {
+	t.inline = nil
+	if buffer != nil {
+		t.bus.spare.Put(&buffer)
+	}
+}
+
+// buffer returns an empty buffer, one that grew for an earlier message if there
+// is any. The client copies a message into its own buffer before a publication
+// returns, with or without an error.
+func (b *Bus) buffer() []byte {
+	if p, ok := b.spare.Get().(*[]byte); ok {
+		return (*p)[:0]
+	}
+	return make([]byte, 0, 16<<10)
 }
 
 // Abort ends the transfer and removes what it has sent. After a Commit, or a
