@@ -52,7 +52,7 @@ var homes = []struct {
 	{"github.com/blevesearch/", []string{"indexer"}, "no type of the engine leaves the index"},
 	{"github.com/RoaringBitmap/", []string{"indexer"}, "no type of the engine leaves the index"},
 	{"go.etcd.io/bbolt/errors", []string{"sink", "indexer"}, "the engine's lock errors are bbolt's"},
-	{"go.etcd.io/bbolt", []string{"sink/catalog"}, "only the catalog is a database"},
+	{"go.etcd.io/bbolt", []string{"sink/catalog", "indexer/threads"}, "only the catalog and the threads are databases"},
 	{"github.com/spf13/cobra", []string{"cmd/mailkeep"}, "commands are the edge"},
 	{"github.com/vbauerster/", []string{"cmd/mailkeep"}, "commands are the edge"},
 	{"github.com/spf13/pflag", []string{"cmd/mailkeep", "configs"}, "flags are a source of the configuration"},
