@@ -66,6 +66,22 @@ type application struct {
 	// mail.InUse while another process runs on the archive.
 	Reindex func(ctx context.Context, c *configs.Config, console app.Console) error
 
+	// Hold places a legal hold or releases one, also while a process works on the
+	// archive, and returns the matter. mail.NotFound for a message, mailbox or matter
+	// that is unknown.
+	Hold func(ctx context.Context, c *configs.Config, h mail.Hold, console app.Console) (mail.Matter, error)
+
+	// HoldFound places a hold on what its query finds, and tells of how many messages
+	// not all text could be searched.
+	HoldFound func(ctx context.Context, c *configs.Config, h mail.Hold, console app.Console) (m mail.Matter, partly uint64, err error)
+
+	// Matters returns all legal matters, the released ones too.
+	Matters func(ctx context.Context, c *configs.Config, console app.Console) ([]mail.Matter, error)
+
+	// Erase erases records for good, also while a process works on the archive.
+	// mail.Denied if one is held or retained, mail.Invalid if it cannot be erased.
+	Erase func(ctx context.Context, c *configs.Config, o mail.EraseOrder, console app.Console) (mail.Erased, error)
+
 	// NewKey changes the key that signs checkpoints and returns the public keys, by
 	// partition. It is mail.InUse while another process runs on the archive.
 	NewKey func(ctx context.Context, c *configs.Config) ([]string, error)
@@ -77,6 +93,13 @@ type application struct {
 	// EscrowKeys writes the copies of all keys for those who are configured to get
 	// them, and returns of how many segments.
 	EscrowKeys func(ctx context.Context, c *configs.Config) (int, error)
+
+	// MoveKeys seals the key files of the archive under keys of the source that another
+	// configuration names. It is mail.InUse while another process runs on the archive.
+	MoveKeys func(ctx context.Context, c, to *configs.Config) (keys.Rotation, error)
+
+	// RestoreKeys makes key files that were lost from their copies in escrow.
+	RestoreKeys func(ctx context.Context, c *configs.Config, o app.KeyRestoreOptions) (keys.Recovery, error)
 
 	// Demo shows the product on a server and mail of its own, and tells on out
 	// what it does.

@@ -12,11 +12,11 @@ import (
 func (p *program) keys() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "make, rotate or give into escrow the keys of an encrypted archive",
+		Short: "make, rotate, move, give into escrow or restore the keys of an encrypted archive",
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.keysGenerate(), p.keysRotate(), p.keysEscrow())
+	cmd.AddCommand(p.keysGenerate(), p.keysRotate(), p.keysMove(), p.keysEscrow(), p.keysRestore())
 	return cmd
 }
 

@@ -55,7 +55,7 @@ Environment variables (MAILKEEP_...) and flags override it.
 		return usagef(cmd.CommandPath(), "%w", err)
 	})
 	root.AddCommand(p.demo(), p.run(), p.drain(), p.search(), p.show(), p.proof(), p.verify(), p.status(),
-		p.mailbox(), p.reindex(), p.backup(), p.restore(), p.repair(), p.newKey(), p.keys(), p.config(), p.health(), p.version())
+		p.mailbox(), p.hold(), p.erase(), p.reindex(), p.backup(), p.restore(), p.repair(), p.newKey(), p.keys(), p.config(), p.health(), p.version())
 	root.InitDefaultCompletionCmd()
 	root.SetUsageFunc(plainSwitches(root.UsageFunc()))
 	p.prepare(root)

@@ -29,9 +29,16 @@ func wire() application {
 		Restore:     app.Restore,
 		Repair:      app.Repair,
 
-		NewKey:     app.ChangeSigningKey,
-		RotateKeys: app.RotateKeys,
-		EscrowKeys: app.EscrowKeys,
-		Demo:       app.Demo,
+		Hold:      app.Hold,
+		HoldFound: app.HoldFound,
+		Matters:   app.Matters,
+		Erase:     app.Erase,
+
+		NewKey:      app.ChangeSigningKey,
+		RotateKeys:  app.RotateKeys,
+		EscrowKeys:  app.EscrowKeys,
+		MoveKeys:    app.MoveKeys,
+		RestoreKeys: app.RestoreKeys,
+		Demo:        app.Demo,
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/parser"
 	"github.com/mailkeep/mailkeep/sink/catalog"
+	"github.com/mailkeep/mailkeep/sink/keys"
 	"github.com/mailkeep/mailkeep/sink/ledger"
 )
 
@@ -152,7 +153,16 @@ func (c *Client) Message(ctx context.Context, id mail.ID) (mail.Record, *mail.Me
 	return c.reading.message(ctx, s, id)
 }
 
-// findRecord returns the record at id, which must be a message or a reference.
+// errErased says that the key of a record was destroyed.
+var errErased = errors.New("erased")
+
+func erased(id mail.ID) error {
+	return mail.WithHint(mail.Errorf(mail.NotFound, "message %s was %w: its key is destroyed", id, errErased),
+		"an event in the ledger tells who ordered it and why; nobody can read it any more")
+}
+
+// findRecord returns the record at id, which must be a message or a reference; of
+// one that was erased it is an error.
 func findRecord(ctx context.Context, s source, id mail.ID) (mail.Record, error) {
 	for r, err := range s.Records(ctx, id.Seq) {
 		if err != nil {
@@ -160,6 +170,9 @@ func findRecord(ctx context.Context, s source, id mail.ID) (mail.Record, error) 
 		}
 		if r.ID != id || r.Kind == mail.KindEvent {
 			break
+		}
+		if r.Erased {
+			return r, erased(id)
 		}
 		return r, nil
 	}
@@ -172,7 +185,11 @@ func (c *Client) Raw(ctx context.Context, id mail.ID) (mail.Raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Raw(ctx, id)
+	raw, err := s.Raw(ctx, id)
+	if errors.Is(err, keys.ErrErased) {
+		return nil, erased(id)
+	}
+	return raw, err
 }
 
 // Attachment returns the decoded content of the n-th attachment, from 1, and

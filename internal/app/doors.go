@@ -53,6 +53,7 @@ func (a *App) service() web.Service {
 	if a.has(RoleArchive) {
 		s.Status = func(ctx context.Context) (any, error) { return a.status(ctx) }
 		s.History = func(_ context.Context, mailbox string, limit int) (any, error) { return a.history(mailbox, limit) }
+		s.Hold, s.Matters, s.Erase = a.hold, a.matters, a.erase
 		s.CatalogSummary = func(_ context.Context, n uint16) (mail.ViewSummary, error) {
 			p, err := a.partition(n)
 			if err != nil {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,6 +52,9 @@ func (v *verifier) gaps(ctx context.Context, p uint16) error {
 
 // delivered remembers a delivery.
 func (g *gapSearch) delivered(r mail.Record) {
+	if r.Erased {
+		return
+	}
 	if len(g.ring) < recentRecords {
 		g.ring = append(g.ring, r.ID.Seq)
 	} else {
@@ -93,6 +97,9 @@ func (g *gapSearch) holds(ctx context.Context, id mail.ID, mailbox string) (prob
 	has, ok := g.recent[id.Seq]
 	if !ok {
 		r, err := findRecord(ctx, g.source, id)
+		if errors.Is(err, errErased) { // its header is there, and an event tells of its end
+			return "", nil
+		}
 		switch mail.KindOf(err) {
 		case mail.NotFound:
 			return "the ledger has no message there", nil

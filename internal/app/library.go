@@ -145,6 +145,11 @@ func (d *directory) unlock(ctx context.Context, w keys.Wrapper, escrow *keys.Rec
 	if err != nil || w == nil {
 		return err
 	}
+	return d.makeKeyDirs(w, escrow)
+}
+
+// makeKeyDirs opens the directories of key files, and makes those that are missing.
+func (d *directory) makeKeyDirs(w keys.Wrapper, escrow *keys.Recipients) error {
 	for _, p := range d.partitions() {
 		dir, err := durable.MakeDir(filepath.Join(d.Path, keysDir, fmt.Sprintf("%04d", p)))
 		if err != nil {

@@ -107,10 +107,10 @@ func (r rebuild) catalog(ctx context.Context, p uint16, l source) (err error) {
 // foldBatch is how many records are applied to a catalog in one transaction.
 const foldBatch = 2000
 
-// fold applies the ledger's records before end to an empty catalog.
+// fold applies the ledger's records before end that the catalog lacks.
 func fold(ctx context.Context, k *catalog.Catalog, l source, end uint64) error {
 	batch := make([]mail.Record, 0, foldBatch)
-	for rec, err := range l.Records(ctx, 0) {
+	for rec, err := range l.Records(ctx, k.Cursor()) {
 		if err != nil {
 			return err
 		}
@@ -127,10 +127,15 @@ func fold(ctx context.Context, k *catalog.Catalog, l source, end uint64) error {
 	return k.Apply(batch)
 }
 
-func (r rebuild) index(ctx context.Context, p uint16, l source) (err error) {
+func (r rebuild) index(ctx context.Context, p uint16, l source) error {
 	if err := indexer.Drop(r.dir.index(p)); err != nil {
 		return err
 	}
+	return r.followIndex(ctx, p, l)
+}
+
+// followIndex brings the index of a partition up to its ledger.
+func (r rebuild) followIndex(ctx context.Context, p uint16, l source) (err error) {
 	x, err := indexer.Open(indexer.Options{Dir: r.dir.index(p), Partition: p, Logger: r.log})
 	if err != nil {
 		return err

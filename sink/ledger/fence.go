@@ -42,10 +42,13 @@ type claim struct {
 
 const ownerName = "owner"
 
+// maxClaim bounds the file, in octets.
+const maxClaim = 64 << 10
+
 // lockOrFence takes the lock of the ledger. With a lease it goes on without: who
 // holds the lock and no lease is fenced off by the claim.
 func (l *Ledger) lockOrFence() error {
-	lock, err := l.fs.Lock(lockName)
+	lock, err := l.fs.Lock(LockName)
 	if mail.KindOf(err) == mail.InUse && l.opts.Fence != nil {
 		l.log.Warn("a process without the lease holds the lock of the ledger; it is fenced off", slog.Int("partition", int(l.partition)))
 		return nil
@@ -80,7 +83,7 @@ func (l *Ledger) take() error {
 }
 
 func readClaim(fsys durable.FS) (c claim, err error) {
-	b, err := durable.ReadFile(fsys, ownerName)
+	b, err := durable.ReadBounded(fsys, ownerName, maxClaim)
 	if errors.Is(err, fs.ErrNotExist) {
 		return claim{}, nil
 	}

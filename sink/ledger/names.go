@@ -20,8 +20,10 @@ const (
 	tornSuffix    = ".torn"        // set aside: what recovery did not take over
 	damagedSuffix = ".damaged"     // set aside: what was repaired
 	repairSuffix  = ".seg.repair"  // a segment in the making; worth nothing after a crash
-	lockName      = "lock"
 )
+
+// LockName is the file in the directory of a ledger whose lock its writer holds.
+const LockName = "lock"
 
 func sealedName(first uint64) string  { return fmt.Sprintf("%016x%s", first, sealedSuffix) }
 func openName(first uint64) string    { return fmt.Sprintf("%016x%s", first, openSuffix) }
@@ -59,7 +61,7 @@ func (l *listing) add(name string) {
 		l.recover = append(l.recover, name)
 	case ok && (strings.Contains(name, tornSuffix) || strings.Contains(name, damagedSuffix) || name == repairName(first)):
 		l.aside = append(l.aside, name)
-	case name != lockName && strings.TrimSuffix(name, ".tmp") != ownerName && !keys.Owns(name): // key files may lie beside the segments
+	case name != LockName && strings.TrimSuffix(name, ".tmp") != ownerName && !keys.Owns(name): // key files may lie beside the segments
 		l.strange = append(l.strange, name)
 	}
 }

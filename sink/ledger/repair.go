@@ -55,7 +55,7 @@ type Repaired struct {
 // signed checkpoint. The damaged file stays, as *.damaged. An open segment is not
 // repaired. The error is of reading or writing; what was refused is in Repaired.
 func Repair(ctx context.Context, fsys durable.FS, o RepairOptions) (out []Repaired, err error) {
-	lock, err := fsys.Lock(lockName)
+	lock, err := fsys.Lock(LockName)
 	if err != nil {
 		return nil, fmt.Errorf("repair the ledger: %w", err)
 	}
