@@ -18,6 +18,8 @@ type Config struct {
 	Store Store `koanf:"store"`
 	// The verification that goes on while mailkeep runs.
 	Verify Verify `koanf:"verify"`
+	// The texts of documents that are attached to mail.
+	Extract Extract `koanf:"extract"`
 	// The message bus between workers; embedded unless a URL is given.
 	NATS NATS `koanf:"nats"`
 	// Number of shards of the mailboxes. Each owns one ledger and one index. It

@@ -16,6 +16,7 @@ func (l *loading) validate(c *Config) {
 	check.http()
 	check.transparency()
 	check.verification()
+	check.extraction()
 	check.encryption()
 	check.store()
 	check.oauth()
