@@ -29,14 +29,21 @@ func (d decoder) addresses(v string) []mail.Address {
 	return list
 }
 
-// strictAddresses reports false where v is not an address list, or an empty
-// one. Encoded words are hidden from the library, which would decode each alone
-// and so break characters that are split between two.
+// strictAddresses reports false where v is not an address list, or an empty one.
 func (d decoder) strictAddresses(v string) ([]mail.Address, bool) {
 	if len(v) > d.lim.Value {
 		d.add("LIM_VALUE")
 		return nil, false
 	}
+	if list, ok := d.plainAddresses(v); ok {
+		return list, true
+	}
+	return d.libraryAddresses(v)
+}
+
+// libraryAddresses reads a list by go-message. Encoded words are hidden from it:
+// it would decode each alone and so break characters that are split between two.
+func (d decoder) libraryAddresses(v string) ([]mail.Address, bool) {
 	const word, hidden = "=?", "={?"
 	list, err := gomail.ParseAddressList(strings.ReplaceAll(v, word, hidden))
 	if err != nil || len(list) == 0 {
@@ -232,6 +239,9 @@ func canonical(addr string) string {
 	if at <= 0 || at == len(addr)-1 || len(addr) > maxRawAddress {
 		return ""
 	}
+	if plainAddr(addr, at) {
+		return addr
+	}
 	local, domain := strings.ToLower(clean(addr[:at])), strings.Trim(clean(addr[at+1:]), ". ")
 	if !isASCII(local) {
 		local = norm.NFC.String(local)
@@ -246,6 +256,20 @@ func canonical(addr string) string {
 		return ""
 	}
 	return local + "@" + domain
+}
+
+// plainAddr reports whether an address with its @ at at is canonical as it
+// stands: lower-case ASCII with nothing that needs a second look.
+func plainAddr(addr string, at int) bool {
+	for i := range len(addr) {
+		c := addr[i]
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_' || c == '+' || i == at {
+			continue
+		}
+		return false
+	}
+	domain := addr[at+1:]
+	return domain[0] != '.' && domain[len(domain)-1] != '.' && !strings.Contains(domain, "xn--")
 }
 
 var idnaLookup = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule())

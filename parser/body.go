@@ -158,13 +158,17 @@ func attachmentRole(n *node) mail.Role {
 
 // withLoose adds to text what stands outside of the parts of root's multiparts.
 func (p *parse) withLoose(root *node, text string) string {
-	var sb strings.Builder
-	sb.WriteString(text)
-	p.looseIn(root, &sb)
-	return sb.String()
+	loose := p.looseIn(root, nil)
+	if len(loose) == 0 {
+		return text
+	}
+	if text != "" {
+		loose = slices.Insert(loose, 0, text)
+	}
+	return strings.Join(loose, "\n\n")
 }
 
-func (p *parse) looseIn(n *node, sb *strings.Builder) {
+func (p *parse) looseIn(n *node, texts []string) []string {
 	for _, sp := range n.loose {
 		b := p.w.bytes(sp.off, int(min(sp.end-sp.off, int64(p.lim.PartText))))
 		s, cut := readable.Plain(charset.Decode(b, "").Text, min(p.lim.PartText, p.left))
@@ -176,16 +180,14 @@ func (p *parse) looseIn(n *node, sb *strings.Builder) {
 		}
 		p.bad.add("MIME_TEXT_OUTSIDE", n.path, sp.off, "")
 		p.left -= len(s)
-		if sb.Len() > 0 {
-			sb.WriteString("\n\n")
-		}
-		sb.WriteString(s)
+		texts = append(texts, s)
 	}
 	for _, kid := range n.kids {
 		if n.kind == container {
-			p.looseIn(kid, sb)
+			texts = p.looseIn(kid, texts)
 		}
 	}
+	return texts
 }
 
 // usualPreamble recognises the sentences that mail software puts before the

@@ -2,6 +2,7 @@ package parser
 
 import (
 	"bytes"
+	"crypto/sha256"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -42,6 +43,25 @@ func ParsePanicking(b []byte) *mail.Message {
 func ReadWords(v string) (text string, bad, inject bool) {
 	w := wordReader{limit: 5000}
 	return w.read(v), w.bad, w.inject
+}
+
+// BothAddresses reads an address list as quickly as may be and by go-message.
+func BothAddresses(v string) (quick, strict []mail.Address, quickOK, strictOK bool) {
+	lim := DefaultLimits()
+	d := decoder{&lim, &defects{}, "", 0, ""}
+	quick, quickOK = d.plainAddresses(v)
+	strict, strictOK = d.libraryAddresses(v)
+	return quick, strict, quickOK, strictOK
+}
+
+// BothBodies decodes a body as quickly as may be and by go-message.
+func BothBodies(encoding string, body []byte) (quick, strict []byte, quickOK, strictOK bool) {
+	n := &node{path: "1", end: int64(len(body)), attrs: attrs{encoding: encoding}}
+	p := &parse{scanner: scanner{w: openBytes(body), bad: &defects{}}}
+	quick, quickOK = p.quick(n, len(body))
+	k := &leafSink{hash: sha256.New(), want: len(body)}
+	strictOK = p.strict(n, k)
+	return quick, k.head, quickOK, strictOK
 }
 
 // ReadAddresses reads an address list with its defects.

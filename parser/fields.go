@@ -10,7 +10,8 @@ import (
 // fields reads the header of the message n into m.
 func (p *parse) fields(n *node, m *mail.Message) {
 	var refs, replies []string
-	seen := map[string]bool{}
+	seen := make(map[string]bool, len(n.fields))
+	m.Fields = make([]mail.Field, 0, min(len(n.fields), p.lim.Kept))
 	var sent sentBy
 	for _, f := range n.fields {
 		d := p.decoderAt(n, f)
@@ -81,21 +82,11 @@ func (p *parse) keep(m *mail.Message, f field, d decoder, v string) string {
 	d.bad = p.bad
 	switch {
 	case len(m.Fields) < p.lim.Kept:
-		name := p.fieldName(f)
-		m.Fields = append(m.Fields, mail.Field{Name: name, Value: value, Off: f.off, Len: f.end - f.off})
+		m.Fields = append(m.Fields, mail.Field{Name: f.written, Value: value, Off: f.off, Len: f.end - f.off})
 	case len(m.Fields) == p.lim.Kept:
 		d.add("LIM_FIELDS")
 	}
 	return value
-}
-
-// fieldName returns the name of the field as it is written.
-func (p *parse) fieldName(f field) string {
-	name := string(p.w.bytes(f.val-1-int64(len(f.name)), len(f.name)))
-	if strings.EqualFold(name, f.name) {
-		return name
-	}
-	return f.name // space stood before the colon
 }
 
 // singletons may stand once in a header (RFC 5322 section 3.6).

@@ -154,9 +154,10 @@ func (h *headerScan) classify(line []byte, next int64) bool {
 func (h *headerScan) begin(name []byte, skip int64, line []byte, next int64) {
 	h.flush()
 	h.seen++
+	n := nameOf(bytes.TrimRight(name, " \t"))
 	h.last = field{
-		name: strings.ToLower(string(bytes.TrimRight(name, " \t"))),
-		off:  h.off, val: h.off + skip + int64(len(name)) + 1, end: next,
+		name: n.low, written: n.written,
+		off: h.off, val: h.off + skip + int64(len(name)) + 1, end: next,
 	}
 	h.end = lastOctet(line)
 }
@@ -179,12 +180,17 @@ func (h *headerScan) flush() {
 	switch {
 	case h.n.parent == nil && len(h.n.fields) >= h.lim.Fields:
 		h.bad.add("LIM_FIELDS", h.n.path, f.off, "")
+	case h.n.parent == nil && h.n.fields == nil:
+		h.n.fields = append(make([]field, 0, usualFields), f)
 	case h.n.parent == nil, wanted[f.name] && len(h.n.fields) < keptOfPart:
 		h.n.fields = append(h.n.fields, f)
 	}
 }
 
-const keptOfPart = 64
+const (
+	keptOfPart  = 64
+	usualFields = 24 // of a message: no more than that need one allocation
+)
 
 // wanted lists the fields that are read of entities other than the message.
 var wanted = map[string]bool{
@@ -251,21 +257,35 @@ func isWSP(c byte) bool { return c == ' ' || c == '\t' }
 // continuation has lost its space one stands for it (RFC 5322 section 2.2.3).
 func unfold(b []byte) string {
 	b = bytes.Trim(b, " \t\r\n")
-	if bytes.IndexByte(b, '\n') < 0 && bytes.IndexByte(b, '\r') < 0 {
+	at := lineEnd(b)
+	if at == len(b) {
 		return string(b)
 	}
-	out := make([]byte, 0, len(b))
-	for i := 0; i < len(b); i++ {
-		if b[i] != '\r' && b[i] != '\n' {
-			out = append(out, b[i])
-			continue
+	var sb strings.Builder
+	sb.Grow(len(b))
+	for {
+		sb.Write(b[:at])
+		if at == len(b) {
+			return sb.String()
 		}
-		for i+1 < len(b) && (b[i+1] == '\r' || b[i+1] == '\n') {
-			i++
+		for at < len(b) && (b[at] == '\r' || b[at] == '\n') {
+			at++
 		}
-		if i+1 < len(b) && !isWSP(b[i+1]) {
-			out = append(out, ' ')
+		if b = b[at:]; len(b) > 0 && !isWSP(b[0]) {
+			sb.WriteByte(' ')
 		}
+		at = lineEnd(b)
 	}
-	return string(out)
+}
+
+// lineEnd returns where the first CR or LF stands; the length of b if none does.
+func lineEnd(b []byte) int {
+	i := bytes.IndexByte(b, '\n')
+	if i < 0 {
+		i = len(b)
+	}
+	if j := bytes.IndexByte(b[:i], '\r'); j >= 0 {
+		return j
+	}
+	return i
 }

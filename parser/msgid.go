@@ -59,8 +59,20 @@ func replyIDs(v string) []string {
 	return ids
 }
 
+// plainWord reports whether s is printable ASCII without space.
+func plainWord(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
 func appendID(ids []string, id string) []string {
-	id = strings.Join(strings.Fields(clean(id)), "")
+	if !plainWord(id) {
+		id = strings.Join(strings.Fields(clean(id)), "")
+	}
 	if len(id) > maxMessageID {
 		id = strings.ToValidUTF8(id[:maxMessageID], "")
 	}

@@ -63,7 +63,7 @@ func quickQP(dst, body []byte) ([]byte, bool) {
 		rest := whole[len(line):]
 		soft := len(line) > 0 && line[len(line)-1] == '='
 		if soft {
-			if line = line[:len(line)-1]; len(rest) > 0 && rest[0] == ' ' || len(rest) > 0 && rest[0] == '\t' || len(rest) == 0 && len(line) == 0 {
+			if line = line[:len(line)-1]; !softEnd(rest, line) {
 				return nil, false
 			}
 		}
@@ -80,6 +80,12 @@ func quickQP(dst, body []byte) ([]byte, bool) {
 		}
 	}
 	return dst, true
+}
+
+// softEnd reports whether a soft line break is one: only a line end, or the end
+// of the body, follows its "=".
+func softEnd(rest, line []byte) bool {
+	return bytes.HasPrefix(rest, []byte("\r\n")) || bytes.HasPrefix(rest, []byte("\n")) || len(rest) == 0 && len(line) > 0
 }
 
 // trimLine takes the white space off the end of a line.

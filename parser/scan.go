@@ -31,7 +31,7 @@ const (
 
 // A field is a header field by offsets: name, value and the end of its last line.
 type field struct {
-	name          string // lower case
+	name, written string // the name in lower case and as it stands
 	off, val, end int64
 }
 

@@ -20,6 +20,9 @@ func isWord(r rune) bool {
 // order, whatever stands between them.
 func sameWords(a, b string) bool {
 	for {
+		for a != "" && b != "" && a[0] == b[0] && a[0] < utf8.RuneSelf {
+			a, b = a[1:], b[1:]
+		}
 		ra, na := nextWordRune(a)
 		rb, nb := nextWordRune(b)
 		if ra != rb && unicode.ToLower(ra) != unicode.ToLower(rb) {

@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 	"unicode"
@@ -207,6 +208,12 @@ func unhex(c byte) byte {
 // words can hold, become spaces, and other control characters and line
 // separators go. What it returns is valid UTF-8 where s is.
 func clean(s string) string {
+	if plainLine(s) {
+		return s
+	}
+	if isASCII(s) {
+		return cleanASCII(s)
+	}
 	if strings.IndexFunc(s, notOneLine) < 0 {
 		return s
 	}
@@ -220,6 +227,31 @@ func clean(s string) string {
 		}
 		return r
 	}, s))
+}
+
+// cleanASCII is clean for ASCII, of which nearly all headers are.
+func cleanASCII(s string) string {
+	out := make([]byte, 0, len(s))
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\r' && i+1 < len(s) && s[i+1] == '\n':
+		case c == '\t' || c == '\n' || c == '\r':
+			out = append(out, ' ')
+		case c >= ' ' && c < 0x7f:
+			out = append(out, c)
+		}
+	}
+	return string(bytes.TrimSpace(out))
+}
+
+// plainLine reports whether s is printable ASCII.
+func plainLine(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func notOneLine(r rune) bool {

@@ -194,7 +194,7 @@ func isAlnum(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' &&
 func (h *htmlReader) write(b []byte) {
 	for len(b) > 0 && !h.cut {
 		n := 0
-		for n < len(b) && b[n] > ' ' && b[n] < 0x7f {
+		for n < len(b) && (b[n] > ' ' && b[n] < 0x7f || b[n] == ' ' && h.pre == 0 && n > 0 && n+1 < len(b) && b[n+1] > ' ' && b[n+1] < 0x7f) {
 			n++
 		}
 		if n > 0 {

@@ -13,7 +13,7 @@ func Plain(s string, limit int) (text string, cut bool) {
 	sb.Grow(min(len(s), limit))
 	for i := 0; i < len(s); {
 		run := i
-		for i < len(s) && (s[i] >= ' ' && s[i] < 0x7f || s[i] == '\n' || s[i] == '\t') {
+		for i < len(s) && plain[s[i]] {
 			i++
 		}
 		if room := limit - sb.Len(); i-run > room {
@@ -38,6 +38,16 @@ func Plain(s string, limit int) (text string, cut bool) {
 		sb.WriteRune(r)
 	}
 	return strings.TrimSpace(sb.String()), false
+}
+
+// plain are the octets that stand as they are.
+var plain = plainTable()
+
+func plainTable() (t [256]bool) {
+	for c := range 0x7f {
+		t[c] = c >= ' ' || c == '\n' || c == '\t'
+	}
+	return t
 }
 
 // invisible reports whether the character is a control or takes no width, so
