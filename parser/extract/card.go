@@ -13,11 +13,11 @@ import (
 // 1.0 and vCard 2.1: what people say in them, and when.
 func (r *reading) card() error {
 	text, cut := r.decode(r.label())
-	r.out.cut = cut
 	lines := cardLines(text)
 	for {
 		line, ok := lines.next()
 		if !ok {
+			r.out.cut = r.out.cut || cut
 			return nil
 		}
 		name, params, value := splitCardLine(line)

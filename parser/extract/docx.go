@@ -62,7 +62,7 @@ func (w *wordWriter) start() {
 		w.text++
 	case "tab":
 		w.tab()
-	case "br", "cr", "p", "tr":
+	case "br", "cr", "tr", "txbxContent":
 		w.p.out.owe(lineGap)
 	case "tc":
 		w.p.out.owe(tabGap)

@@ -199,7 +199,7 @@ func (r *reading) inner(doc Document) (Result, error) {
 
 // mark notes the status of something inside.
 func (r *reading) mark(name string, status mail.TextStatus, detail string) {
-	if status == mail.TextNone || !worse(status, r.res.Status) {
+	if status == mail.TextOK || status == mail.TextNone || !worse(status, r.res.Status) {
 		return
 	}
 	r.res.Status, r.res.Detail = status, ""

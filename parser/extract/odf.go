@@ -32,6 +32,7 @@ func (p *opc) odf() error {
 // was renamed.
 func (r *reading) openDocument() error {
 	if looksLikeText(r.doc.Data[:min(len(r.doc.Data), sniffSize)]) {
+		r.kind = XML
 		return r.xml()
 	}
 	return r.zipped()
@@ -93,9 +94,7 @@ func (r *reading) odfText(text []byte) { r.out.words(text) }
 
 func (r *reading) odfStart(x *xmlReader, inside bool) {
 	switch x.name {
-	case "p", "h":
-		r.out.owe(lineGap)
-	case "line-break":
+	case "line-break", "text-box":
 		r.out.owe(lineGap)
 	case "tab":
 		r.out.owe(tabGap)
@@ -108,7 +107,7 @@ func (r *reading) odfStart(x *xmlReader, inside bool) {
 		r.out.line(x.get("name"))
 	case "page":
 		r.out.owe(paraGap)
-	case "note", "annotation":
+	case "note", "note-body", "annotation":
 		r.out.owe(spaceGap)
 	}
 }

@@ -26,7 +26,7 @@ func (r *reading) ole() error {
 		kind   Kind
 		read   func(*reading, *storage) error
 	}{
-		{"EncryptedPackage", DOCX, func(*reading, *storage) error { return errEncrypted }},
+		{"EncryptedPackage", r.declared(), func(*reading, *storage) error { return errEncrypted }},
 		{"\x09DRMContent", OLE, func(*reading, *storage) error { return errEncrypted }},
 		{"__properties_version1.0", MSG, (*reading).msg},
 		{"WordDocument", DOC, (*reading).word},
@@ -44,6 +44,16 @@ func (r *reading) ole() error {
 	}
 	r.kind = OLE
 	return errUnsupported
+}
+
+// declared returns the kind of office file that a file claims to be that cannot
+// be looked into, else OLE.
+func (r *reading) declared() Kind {
+	switch kind := kindByLabel(r.doc.Name, r.doc.Type); kind {
+	case DOCX, XLSX, PPTX:
+		return kind
+	}
+	return OLE
 }
 
 // withSummary adds what the author said of the document.

@@ -8,6 +8,7 @@ import (
 // The records of a presentation that matter ([MS-PPT] section 2.13.24).
 const (
 	pptMaster      = 0x03f8
+	pptHandout     = 0x0fc9
 	pptChars       = 0x0fa0 // UTF-16
 	pptBytes       = 0x0fa8 // one octet per character
 	pptString      = 0x0fba // UTF-16: comments, headers, footers, names
@@ -50,7 +51,7 @@ func (r *reading) pptRecords(b []byte) error {
 		switch kind {
 		case pptCrypt:
 			return errEncrypted
-		case pptMaster, pptTags, pptEnvironment:
+		case pptMaster, pptHandout, pptTags, pptEnvironment:
 		case pptChars:
 			r.pptLine(utf16Text(body))
 		case pptBytes:
@@ -76,6 +77,8 @@ func (r *reading) pptRecords(b []byte) error {
 func (r *reading) pptLine(text string) {
 	r.out.owe(lineGap)
 	for line := range strings.FieldsFuncSeq(text, func(c rune) bool { return c == '\r' || c == '\v' }) {
-		r.out.line(line)
+		if line != "*" { // where the program puts a number or a date
+			r.out.line(line)
+		}
 	}
 }

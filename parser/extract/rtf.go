@@ -16,6 +16,7 @@ type rtfState struct {
 	label string // charset of octets
 	skip  int    // characters that stand in for one of \u
 	quiet bool   // \htmlrtf: text that is there for RTF alone, not in the HTML
+	after gap    // owed when the group ends
 }
 
 // An rtfDest is where text goes.
@@ -100,8 +101,11 @@ func (x *rtfReader) close() {
 	case x.depth > 0:
 		x.depth--
 	case len(x.stack) > 0:
-		x.state = x.stack[len(x.stack)-1]
-		x.stack = x.stack[:len(x.stack)-1]
+		last := len(x.stack) - 1
+		if outer := x.stack[last]; x.state.after != outer.after {
+			x.owe(x.state.after)
+		}
+		x.state, x.stack = x.stack[last], x.stack[:last]
 	}
 }
 
@@ -329,8 +333,10 @@ func (x *rtfReader) mark(name string, star bool) {
 		x.state.dest = rtfFonts
 	case "title", "subject", "author", "keywords", "doccomm", "footnote", "header", "footer", "headerl", "headerr", "headerf", "footerl", "footerr", "footerf":
 		x.owe(lineGap)
-	case "annotation", "atnauthor", "shpinst", "shptxt", "dptxbxtext", "shprslt", "objattph", "pntext", "mhtmltag":
+		x.state.after = lineGap
+	case "annotation", "atnauthor", "shpinst", "shptxt", "dptxbxtext", "shprslt", "objattph", "mhtmltag":
 		x.owe(spaceGap)
+		x.state.after = spaceGap
 	default:
 		if star || rtfDropped(name) {
 			x.state.dest = rtfDrop
@@ -348,7 +354,7 @@ var rtfSymbols = map[string]string{
 func rtfDropped(name string) bool {
 	switch name {
 	case "colortbl", "stylesheet", "pict", "objdata", "fldinst", "themedata", "datastore", "colorschememapping", "latentstyles",
-		"listtable", "listoverridetable", "rsidtbl", "generator", "filetbl", "revtbl", "xmlnstbl", "bkmkstart", "bkmkend", "datafield",
+		"listtable", "leveltext", "levelnumbers", "listname", "listoverridetable", "rsidtbl", "generator", "filetbl", "revtbl", "xmlnstbl", "bkmkstart", "bkmkend", "datafield",
 		"formfield", "panose", "falt", "fontemb", "operator", "company", "template", "nonshppict", "htmltag", "sp", "objclass", "objname", "pnseclvl":
 		return true
 	}

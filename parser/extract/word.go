@@ -49,6 +49,9 @@ func (r *reading) word(root *storage) error {
 // wordBare reads a document of Word 2, which is a file of its own.
 func (r *reading) wordBare() error {
 	b := r.doc.Data
+	if kind, _ := kindByMagic(b); kind == Unknown {
+		return r.salvage()
+	}
 	if len(b) < 0x20 || u16(b, 0) != 0xa5db {
 		return r.ole()
 	}
@@ -57,6 +60,27 @@ func (r *reading) wordBare() error {
 	}
 	w := wordText{r: r, left: 4 * r.lim.Text}
 	return w.read(&wordFile{main: b, label: codePageOf(u16(b, 6)), fcMin: int(u32(b, 0x18)), fcMac: int(u32(b, 0x1c))})
+}
+
+// salvageRun is how many characters of text in a row are taken for words.
+const salvageRun = 6
+
+// salvage takes the runs of ASCII out of a document of a word processor that
+// nobody reads any more. They are better than nothing, and no claim to be all.
+func (r *reading) salvage() error {
+	b := r.doc.Data[:min(len(r.doc.Data), 4*r.lim.Text)]
+	from := 0
+	for i := 0; i <= len(b); i++ {
+		if i < len(b) && (b[i] >= ' ' && b[i] < 0x7f || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+			continue
+		}
+		if i-from >= salvageRun {
+			r.out.owe(spaceGap)
+			r.out.write(string(b[from:i]))
+		}
+		from = i + 1
+	}
+	return errUnsupported
 }
 
 func (r *reading) wordFile(root *storage, main []byte) (*wordFile, error) {
@@ -165,16 +189,18 @@ func (w *wordText) read(f *wordFile) error {
 	}
 	for _, p := range pieces {
 		b := f.octets(p)
-		if w.left -= len(b); w.left < 0 {
-			return errLimit
+		over := len(b) > w.left
+		if over {
+			b = b[:w.left]
 		}
+		w.left -= len(b)
 		if p.wide {
 			w.write(utf16Text(b))
 		} else {
 			w.write(decodeLabel(b, f.label))
 		}
-		if err := w.r.full(); err != nil {
-			return err
+		if err := w.r.full(); err != nil || over {
+			return errLimit
 		}
 	}
 	return nil

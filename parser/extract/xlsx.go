@@ -220,8 +220,9 @@ func headerText(s string) string {
 		case s[i] == '&':
 			sb.WriteByte('&')
 		case s[i] == '"': // a font's name and style
-			for i++; i < len(s) && s[i] != '"'; i++ {
-			}
+			i += skipTo(s[i+1:], '"')
+		case s[i] == '[': // a field by its long name
+			i += skipTo(s[i+1:], ']')
 		case s[i] == 'L' || s[i] == 'C' || s[i] == 'R':
 			sb.WriteByte(' ')
 		case s[i] >= '0' && s[i] <= '9':
@@ -231,4 +232,12 @@ func headerText(s string) string {
 		}
 	}
 	return strings.TrimSpace(sb.String())
+}
+
+// skipTo returns how far behind the start of s the octet is, or the end.
+func skipTo(s string, c byte) int {
+	if i := strings.IndexByte(s, c); i >= 0 {
+		return i + 1
+	}
+	return len(s)
 }

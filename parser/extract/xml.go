@@ -117,12 +117,12 @@ func (x *xmlReader) walk(f func(token) error) error {
 	}
 }
 
-// xml reads a document in XML: the office formats that have a flat form by their
-// own readers, of all others every text, as people see little else of it.
+// xml reads a document in XML: flat OpenDocument by its own reader, of all others
+// every text. What has no element is read as text.
 func (r *reading) xml() error {
 	x := newXMLReader(patient{r, bytes.NewReader(r.doc.Data)})
 	first, depth := true, 0
-	return x.walk(func(t token) error {
+	err := x.walk(func(t token) error {
 		switch {
 		case t == startToken && first && x.name == "document" && strings.Contains(rootSpaces(x), "opendocument"):
 			r.kind = ODF
@@ -139,6 +139,11 @@ func (r *reading) xml() error {
 		}
 		return r.full()
 	})
+	if first && r.kind == XML && r.ctx.Err() == nil {
+		r.kind = Plain // there is no element in it
+		return r.plain()
+	}
+	return err
 }
 
 // A patient reader ends with the context.
