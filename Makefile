@@ -47,7 +47,7 @@ contenders: servers
 	@$(call programs,mpop fetchmail getmail notmuch mu)
 
 # programs installs those of the programs that are missing, on Debian as root.
-package = $(if $(filter dovecot,$(1)),dovecot-pop3d,$(if $(filter getmail,$(1)),getmail6,$(if $(filter mu,$(1)),maildir-utils,$(1))))
+package = $(if $(filter dovecot,$(1)),dovecot-pop3d,$(if $(filter getmail,$(1)),getmail6,$(if $(filter mu,$(1)),maildir-utils,$(if $(filter pdftotext,$(1)),poppler-utils,$(1)))))
 define programs
 missing=; $(foreach p,$(1),PATH=$$PATH:/usr/sbin command -v $(p) >/dev/null || missing="$$missing $(call package,$(p))";) \
 if [ -z "$$missing" ]; then exit 0; fi; \
@@ -78,6 +78,8 @@ bench: contenders
 # of docs/parser-compare.md, and a failure for what is not explained there.
 compare: gmime
 	$(GO) test -tags compare -count 1 -v -run '^TestCompare$$' ./parser
+	@$(call programs,docx2txt catdoc antiword pdftotext)
+	MAILKEEP_COMPARE=1 $(GO) test -count 1 -v -run '^TestCompare' ./parser/extract/...
 
 gmime:
 	@if pkg-config --exists gmime-3.0 2>/dev/null; then exit 0; fi; \
@@ -114,7 +116,7 @@ crash: servers
 
 # What is printed from the code: configuration reference and golden files.
 docs golden:
-	$(GO) test ./configs ./cmd/mailkeep ./parser ./internal/telemetry -update
+	$(GO) test ./configs ./cmd/mailkeep ./parser ./parser/extract ./internal/telemetry -update
 	@git diff --stat
 
 image:
