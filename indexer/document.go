@@ -12,6 +12,7 @@ import (
 
 	bleve "github.com/blevesearch/bleve/v2/document"
 
+	"github.com/mailkeep/mailkeep/indexer/threads"
 	"github.com/mailkeep/mailkeep/mail"
 )
 
@@ -85,7 +86,8 @@ const (
 type document struct {
 	seq    uint64
 	fields []*field
-	octets int // of text, for the size of batches
+	octets int           // of text, for the size of batches
+	link   *threads.Link // nil of a message that could not be read
 }
 
 // bleve returns the document in the engine's type.

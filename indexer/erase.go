@@ -32,6 +32,9 @@ func (p *pump) erase(ctx context.Context, e *mail.Erase) error {
 	x.mu.RLock()
 	parts := p.writer.grows.parts
 	x.mu.RUnlock()
+	if err := x.mended(x.threads.Forget(gone...)); err != nil {
+		return err
+	}
 	redo, err := references(ctx, parts, gone)
 	if err != nil {
 		return err

@@ -137,6 +137,9 @@ func (x *Index) pump(ctx context.Context, p pump) error {
 		return err
 	}
 	x.position.Store(w.engine.position)
+	if err := x.linkUp(ctx, p, w.engine); err != nil {
+		return err
+	}
 	p.committed = x.position.Store
 	return x.pumpTo(ctx, p, w)
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mailkeep/mailkeep/indexer/query"
+	"github.com/mailkeep/mailkeep/indexer/threads"
 	"github.com/mailkeep/mailkeep/mail"
 )
 
@@ -98,8 +99,7 @@ type Source interface {
 }
 
 // ParseFunc parses the raw bytes of a record, by the rules of its mailbox; its
-// error is raw's. It is called by several
-// goroutines at once.
+// error is raw's. It is called by several goroutines at once.
 type ParseFunc func(ctx context.Context, r mail.Record, raw mail.Raw) (*mail.Message, error)
 
 // DateFunc returns the effective date of a message and where it comes from.
@@ -120,6 +120,8 @@ type Index struct {
 	opts  Options
 	lock  *os.File // held for exclusive use of opts.Dir
 	known *results
+	// threads knows all documents, those of the batch that is being committed too.
+	threads *threads.Table
 
 	// searches holds a token per running search, evaluations one per shard that
 	// is being searched.
@@ -171,7 +173,11 @@ func Open(o Options) (*Index, error) {
 		searches: make(chan struct{}, procs), evaluations: make(chan struct{}, procs),
 		hurry: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 	}
-	if err := x.open(); err != nil {
+	err = x.open()
+	if err == nil {
+		err = x.openThreads()
+	}
+	if err != nil {
 		return nil, errors.Join(err, x.serving.shut(), x.building.shut(), lock.Close())
 	}
 	x.position.Store(x.serving.last().engine.position)
@@ -301,7 +307,7 @@ func (x *Index) Close() error {
 		return nil
 	}
 	x.running.Wait()
-	return errors.Join(x.serving.shut(), x.building.shut(), x.lock.Close())
+	return errors.Join(x.serving.shut(), x.building.shut(), x.threads.Close(), x.lock.Close())
 }
 
 // Drop deletes the index in dir. It is made again from the ledger when it is

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/mailkeep/mailkeep/indexer/threads"
 	"github.com/mailkeep/mailkeep/mail"
 )
 
@@ -23,7 +24,9 @@ func (p *pump) document(ctx context.Context, r mail.Record) (*document, error) {
 			if msg, err = p.message(ctx, r); err != nil {
 				return err
 			}
-			doc = newDocument(r, msg, p.dateOf(msg, r))
+			date := p.dateOf(msg, r)
+			doc = newDocument(r, msg, date)
+			doc.link = new(threads.LinkOf(r.ID.Seq, msg, date))
 			return nil
 		})
 	})

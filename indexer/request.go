@@ -34,12 +34,18 @@ func readZone(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// outside binds Options.Outside to a context; nil if there is none.
+// outside tells what the fields mean that documents do not have: thread: is
+// known here, the others Options.Outside knows.
 func (x *Index) outside(ctx context.Context) func(query.Exact) (query.Node, error) {
-	if x.opts.Outside == nil {
-		return nil
+	return func(n query.Exact) (query.Node, error) {
+		switch {
+		case n.Name == "thread":
+			return x.thread(n)
+		case x.opts.Outside == nil:
+			return nil, mail.Errorf(mail.Invalid, "%s: cannot be searched for in this archive", n.Name)
+		}
+		return x.opts.Outside(ctx, n)
 	}
-	return func(n query.Exact) (query.Node, error) { return x.opts.Outside(ctx, n) }
 }
 
 // describe says in the answer what was asked.

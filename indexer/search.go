@@ -66,6 +66,7 @@ func (x *Index) Search(ctx context.Context, req mail.SearchRequest, size uint64,
 		return mail.SearchAnswer{}, outOfTime(err)
 	}
 	describe(&answer, req, asked)
+	x.addThreads(answer.Hits)
 	x.addSnippets(ctx, answer.Hits, asked, text)
 	return answer, nil
 }

@@ -208,7 +208,7 @@ func TestHitsShowWhatWasIndexed(t *testing.T) {
 		Coverage: mail.Coverage{Cursors: []mail.Cursor{{Position: 1, Size: 1}}, Complete: true},
 		Hits: []mail.Hit{{
 			ID: r.ID, Mailbox: "sales", Date: date, Sealed: r.Time, Subject: "Quarterly figures", From: "Anna Berg <anna@example.org>",
-			To: "Anna Berg <anna@example.org>, Bob Müller <bob.mueller@mail.example.org>", Size: 4321, Attachments: []string{"figures.csv"},
+			To: "Anna Berg <anna@example.org>, Bob Müller <bob.mueller@mail.example.org>", Size: 4321, Attachments: []string{"figures.csv"}, Thread: new(mail.ID{}),
 			Snippets: []mail.Fragment{
 				{Field: "subject", Text: "Quarterly figures", Marks: [][2]int{{10, 17}}},
 				{Field: "body", Text: "The figures are attached.", Marks: [][2]int{{4, 11}}},

@@ -22,7 +22,9 @@ type writer struct {
 	grows *generation
 	// keep says that documents take the place of others: the cursor stays.
 	keep bool
-	docs uint64 // in the shard, with those that were not committed yet
+	// linksOnly says that only the links of documents are written.
+	linksOnly bool
+	docs      uint64 // in the shard, with those that were not committed yet
 }
 
 // begin notes when the first record of a shard was appended.
@@ -47,6 +49,12 @@ func month(t time.Time) string { return t.UTC().Format("2006-01") }
 // commit makes documents durable, and the cursor with them.
 func (w *writer) commit(docs []*document, position uint64) error {
 	if err := spare(w.index.opts.Dir, uint64(w.index.opts.Reserve)); err != nil {
+		return err
+	}
+	if w.linksOnly {
+		return w.index.mended(w.index.threads.Add(position, linksOf(docs)...))
+	}
+	if err := w.link(docs, position); err != nil {
 		return err
 	}
 	if w.keep {

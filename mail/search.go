@@ -63,16 +63,19 @@ type Gap struct {
 
 // A Hit is one delivery that matches.
 type Hit struct {
-	ID          ID         `json:"id"`
-	Mailbox     string     `json:"mailbox"`
-	Date        time.Time  `json:"date"` // effective date
-	Sealed      time.Time  `json:"sealed"`
-	Subject     string     `json:"subject"`
-	From        string     `json:"from"`
-	To          string     `json:"to"`
-	Size        int64      `json:"size"`
-	Attachments []string   `json:"attachments,omitempty"` // file names
-	Snippets    []Fragment `json:"snippets,omitempty"`
+	ID          ID        `json:"id"`
+	Mailbox     string    `json:"mailbox"`
+	Date        time.Time `json:"date"` // effective date
+	Sealed      time.Time `json:"sealed"`
+	Subject     string    `json:"subject"`
+	From        string    `json:"from"`
+	To          string    `json:"to"`
+	Size        int64     `json:"size"`
+	Attachments []string  `json:"attachments,omitempty"` // file names
+	// Thread is the first message of the conversation, in the order of the ledger;
+	// ID itself if there is no other. It is found at each search.
+	Thread   *ID        `json:"thread,omitempty"`
+	Snippets []Fragment `json:"snippets,omitempty"`
 }
 
 // A Fragment is a piece of text with its matches marked.
