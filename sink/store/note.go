@@ -40,6 +40,7 @@ type note struct {
 	Retention Retention `json:"retention,omitzero"`
 	Sealed    time.Time `json:"sealed"` // modification time of the local file
 	Stored    time.Time `json:"stored"`
+	Held      bool      `json:"held,omitempty"` // under legal hold in the store
 }
 
 func (n note) content(f durable.File) Content {

@@ -14,7 +14,7 @@ import (
 // that a ledger opens without its store.
 func (s *Spool) care(ctx context.Context, seg *spooled, newest bool) error {
 	n := *seg.note
-	due := seg.here && !newest && s.o.KeepLocal > 0 && s.o.Now().Sub(n.Sealed) >= s.o.KeepLocal
+	due := seg.here && !newest && !seg.keptHere() && s.o.KeepLocal > 0 && s.o.Now().Sub(n.Sealed) >= s.o.KeepLocal
 	want := s.o.Policy.For(n.Sealed, n.Stored)
 	if n.Retention.Covers(want) && !due {
 		return nil

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -29,6 +31,10 @@ type SpoolOptions struct {
 	// Cut, if set, has the ledger seal its open segment if that is old enough. It is
 	// asked before each pass.
 	Cut func(context.Context) error
+	// Held, if set, tells by what matters segments are held, which it is given by their
+	// first records in order, and where the last of them ends. What is held is held in
+	// the store too, and stays in the directory.
+	Held func(ctx context.Context, firsts []uint64, end uint64) (map[uint64][]string, error)
 	// Interval is between two passes; 0 is one minute.
 	Interval time.Duration
 	Observe  func(Transfer)   // told of each upload; may be nil
@@ -53,15 +59,19 @@ type Spool struct {
 	broken error
 
 	// What follows belongs to the goroutine.
-	notes map[string]note
+	notes  map[string]note
+	looked map[string]time.Time // when the hold of an object was looked at last
 }
 
 // A SpoolStatus is how far a Spool has come.
 type SpoolStatus struct {
-	Stored  int       `json:"stored"`        // segments that are in the store
-	Away    int       `json:"away"`          // those of them that are nowhere else
-	Waiting int       `json:"waiting"`       // sealed segments that are not stored yet
-	Octets  int64     `json:"octets"`        // of those that wait
+	Stored  int   `json:"stored"`         // segments that are in the store
+	Away    int   `json:"away"`           // those of them that are nowhere else
+	Waiting int   `json:"waiting"`        // sealed segments that are not stored yet
+	Octets  int64 `json:"octets"`         // of those that wait
+	Held    int   `json:"held,omitempty"` // objects under legal hold
+	// Oldest is when the oldest segment that waits was sealed; zero if none does.
+	Oldest  time.Time `json:"oldest,omitzero"`
 	Last    time.Time `json:"last,omitzero"` // last upload, by this process
 	Problem string    `json:"problem,omitempty"`
 }
@@ -86,7 +96,7 @@ func NewSpool(o SpoolOptions) *Spool {
 	if o.Observe == nil {
 		o.Observe = func(Transfer) {}
 	}
-	return &Spool{o: o, log: o.Logger, notes: map[string]note{}}
+	return &Spool{o: o, log: o.Logger, notes: map[string]note{}, looked: map[string]time.Time{}}
 }
 
 // Run makes pass after pass until ctx ends, whose error it returns. After a
@@ -149,11 +159,11 @@ func (s *Spool) pass(ctx context.Context) error {
 			return err
 		}
 	}
-	segments, err := s.look()
+	segments, end, err := s.look()
 	if err != nil {
 		return err
 	}
-	var failed []error
+	failed := []error{s.lookHeld(ctx, segments, end)}
 	for i, seg := range segments {
 		if seg.note == nil {
 			if seg.note, err = s.store(ctx, seg); err != nil {
@@ -164,6 +174,9 @@ func (s *Spool) pass(ctx context.Context) error {
 				continue
 			}
 			s.show(segments)
+		}
+		if err := s.hold(ctx, seg); err != nil { // it does not keep others from being stored
+			failed = append(failed, fmt.Errorf("legal hold of segment %s: %w", seg.name, err))
 		}
 		newest := i == len(segments)-1
 		if err := s.care(ctx, seg, newest); err != nil {
@@ -189,17 +202,22 @@ type spooled struct {
 	here   bool // in the directory
 	octets int64
 	sealed time.Time
-	note   *note // nil: not stored
+	note   *note    // nil: not stored
+	held   []string // matters
+	unsure bool     // held is not known
 }
 
-// look lists the sealed segments in order.
-func (s *Spool) look() ([]*spooled, error) {
+// look lists the sealed segments in order, and tells where they end.
+func (s *Spool) look() (all []*spooled, end uint64, err error) {
 	entries, err := s.o.FS.ReadDir(".")
 	if err != nil {
-		return nil, classifyFile(err)
+		return nil, 0, classifyFile(err)
 	}
-	var all []*spooled
+	end = math.MaxUint64
 	for _, e := range entries { // a note comes right after its segment
+		if open, ok := strings.CutSuffix(e.Name(), openSuffix); ok && isSegment(open) {
+			end = min(end, firstOf(open))
+		}
 		name, isNote := strings.CutSuffix(e.Name(), NoteSuffix)
 		if !isSegment(name) {
 			continue
@@ -214,7 +232,7 @@ func (s *Spool) look() ([]*spooled, error) {
 			err = s.loadInfo(seg, e)
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	for _, seg := range all {
@@ -223,7 +241,7 @@ func (s *Spool) look() ([]*spooled, error) {
 		}
 	}
 	s.show(all)
-	return all, nil
+	return all, end, nil
 }
 
 func (s *Spool) loadInfo(seg *spooled, e fs.DirEntry) error {
@@ -252,10 +270,16 @@ func (s *Spool) loadNote(seg *spooled) error {
 func (s *Spool) show(segments []*spooled) {
 	var now SpoolStatus
 	for _, seg := range segments {
+		if seg.note != nil && seg.note.Held {
+			now.Held++
+		}
 		switch {
 		case seg.note == nil:
 			now.Waiting++
 			now.Octets += seg.octets
+			if now.Oldest.IsZero() || seg.sealed.Before(now.Oldest) {
+				now.Oldest = seg.sealed
+			}
 		case !seg.here:
 			now.Away++
 			fallthrough
