@@ -87,12 +87,18 @@ func (p *parse) leafText(n *node, b []byte, how format, limit int) (cut bool) {
 			label = meta
 		}
 	}
-	r := charset.Decode(b, label)
+	r, asItStands := charset.AsItStands(b, label)
+	if !asItStands || how != markup {
+		r = charset.Decode(b, label)
+	}
 	n.used, n.source = r.Used, charsetSource(label, r)
 	p.charsetDefects(n, r)
 	if how == markup {
 		n.html = n.ctype != "text/enriched" && n.ctype != "text/richtext"
-		n.text, cut = readable.HTML([]byte(r.Text), limit)
+		if !asItStands {
+			b = []byte(r.Text)
+		}
+		n.text, cut = readable.HTML(b, limit)
 	} else {
 		n.text, cut = readable.Plain(r.Text, limit)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 )
 
 // quick reads the body of n if it is in memory as a whole and nothing about its
@@ -12,7 +13,7 @@ import (
 // a quarter of the time; whatever is out of the ordinary is left to strict.
 func (p *parse) quick(n *node, want int) (octets []byte, ok bool) {
 	if !p.w.whole() {
-		return nil, false
+		return p.quickStream(n, want)
 	}
 	body := p.w.buf[n.offBody:n.end]
 	switch {
@@ -34,6 +35,64 @@ func (p *parse) quick(n *node, want int) (octets []byte, ok bool) {
 	}
 	n.size, n.digest = int64(len(octets)), sha256.Sum256(octets)
 	return octets[:min(want, len(octets))], true
+}
+
+const streamBlock = 96 << 10 // octets read at once of a body that is not in memory
+
+// quickStream is quick for base64 that is read block by block.
+func (p *parse) quickStream(n *node, want int) (octets []byte, ok bool) {
+	if n.encoding != "base64" {
+		return nil, false
+	}
+	k := &leafSink{hash: sha256.New(), want: want}
+	body := p.w.section(n.offBody, n.end-n.offBody)
+	raw := p.buffer(2 * streamBlock)[:streamBlock]
+	text := p.scratch[streamBlock:streamBlock]
+	padded := false
+	for {
+		got, err := io.ReadFull(body, raw)
+		text = appendUnbroken(text, raw[:got])
+		whole := len(text) &^ 3
+		if whole > 0 {
+			size, bad := base64.StdEncoding.Decode(raw, text[:whole]) // raw has been copied
+			if bad != nil || padded {
+				return nil, false
+			}
+			padded = text[whole-1] == '='
+			k.Write(raw[:size])
+			text = append(text[:0], text[whole:]...)
+		}
+		if err != nil {
+			ok = p.w.err == nil && len(text) == 0
+			break
+		}
+	}
+	n.size = k.size
+	k.hash.Sum(n.digest[:0])
+	return k.head, ok
+}
+
+// appendUnbroken appends lines without their ends.
+func appendUnbroken(dst, b []byte) []byte {
+	for len(b) > 0 {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			i = len(b) - 1
+		}
+		line := b[:i+1]
+		b = b[i+1:]
+		dst = append(dst, trimEnd(line)...)
+	}
+	return dst
+}
+
+// trimEnd takes CR and LF off the end of a line.
+func trimEnd(line []byte) []byte {
+	n := len(line)
+	for n > 0 && (line[n-1] == '\n' || line[n-1] == '\r') {
+		n--
+	}
+	return line[:n]
 }
 
 // buffer returns n octets that the leaves of a message share.

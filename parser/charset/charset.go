@@ -48,10 +48,11 @@ type Result struct {
 
 // Decode reads b in the charset of the label, which may be empty.
 func Decode(b []byte, label string) Result {
-	label = Label(label)
-	if stateless(label) && isASCII(b) && !bytes.Contains(b, []byte{0x1b}) {
-		return Result{Text: string(b), Used: orASCII(label), Unknown: !meaningless(label) && !known(label)}
+	if r, ok := AsItStands(b, label); ok {
+		r.Text = string(b)
+		return r
 	}
+	label = Label(label)
 	switch {
 	case label == UTF8:
 		return decodeUTF8(b)
@@ -70,6 +71,19 @@ func Decode(b []byte, label string) Result {
 		return r
 	}
 	return decodeWith(enc, name, b)
+}
+
+// AsItStands reports whether b is, octet for octet, the text that Decode would
+// give, as ASCII and sound UTF-8 are, and returns that Result without its Text.
+func AsItStands(b []byte, label string) (Result, bool) {
+	label = Label(label)
+	switch {
+	case label == UTF8 && !bytes.HasPrefix(b, []byte("\uFEFF")) && utf8.Valid(b):
+		return Result{Used: UTF8}, true
+	case stateless(label) && isASCII(b) && bytes.IndexByte(b, 0x1b) < 0:
+		return Result{Used: orASCII(label), Unknown: !meaningless(label) && !known(label)}, true
+	}
+	return Result{}, false
 }
 
 // NewReader returns the UTF-8 reading of r in the charset of the label, in the

@@ -45,6 +45,8 @@ const (
 	paraGap
 )
 
+var gaps = [...]string{noGap: "", spaceGap: " ", tabGap: "\t", lineGap: "\n", paraGap: "\n\n"}
+
 func (h *htmlReader) read(b []byte, depth int) {
 	for len(b) > 0 && !h.cut {
 		i := bytes.IndexByte(b, '<')
@@ -167,9 +169,21 @@ func (h *htmlReader) text(b []byte) {
 		}
 		h.write(b[:i])
 		n := reference(b[i:])
-		h.write([]byte(html.UnescapeString(string(b[i : i+n]))))
+		ref, ok := references[string(b[i:i+n])]
+		if !ok {
+			ref = html.UnescapeString(string(b[i : i+n]))
+		}
+		h.write([]byte(ref))
 		b = b[i+n:]
 	}
+}
+
+// references are those that nearly all pages use. The others are left to x/net.
+var references = map[string]string{
+	"&nbsp;": "\u00a0", "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": `"`, "&#39;": "'", "&apos;": "'", "&euro;": "€", "&copy;": "©", "&reg;": "®",
+	"&mdash;": "—", "&ndash;": "–", "&rsquo;": "’", "&lsquo;": "‘", "&ldquo;": "“", "&rdquo;": "”", "&hellip;": "…", "&bull;": "•", "&middot;": "·",
+	"&zwnj;": "\u200c", "&shy;": "\u00ad", "&auml;": "ä", "&ouml;": "ö", "&uuml;": "ü", "&szlig;": "ß", "&eacute;": "é", "&#160;": "\u00a0", "&#8203;": "\u200b",
+	"&#847;": "\u034f", "&#8199;": "\u2007", "&#xa0;": "\u00a0", "&#xA0;": "\u00a0", "&times;": "×", "&raquo;": "»", "&laquo;": "«",
 }
 
 // reference returns the length of the character reference, or of what looks
@@ -194,7 +208,7 @@ func isAlnum(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' &&
 func (h *htmlReader) write(b []byte) {
 	for len(b) > 0 && !h.cut {
 		n := 0
-		for n < len(b) && (b[n] > ' ' && b[n] < 0x7f || b[n] == ' ' && h.pre == 0 && n > 0 && n+1 < len(b) && b[n+1] > ' ' && b[n+1] < 0x7f) {
+		for n < len(b) && (visible[b[n]] || b[n] == ' ' && n > 0 && n+1 < len(b) && visible[b[n+1]]) {
 			n++
 		}
 		if n > 0 {
@@ -218,11 +232,21 @@ func (h *htmlReader) write(b []byte) {
 	}
 }
 
+// visible are the octets of ASCII that are seen.
+var visible = octetSet(func(c byte) bool { return c > ' ' && c < 0x7f })
+
+func octetSet(in func(byte) bool) (t [256]bool) {
+	for c := range t {
+		t[c] = in(byte(c))
+	}
+	return t
+}
+
 // append adds one character, or ASCII of which a beginning may be kept, behind
 // the gap that is owed.
 func (h *htmlReader) append(b []byte) {
 	if h.gap != noGap && len(h.out) > 0 {
-		h.out = append(h.out, [...]string{"", " ", "\t", "\n", "\n\n"}[h.gap]...)
+		h.out = append(h.out, gaps[h.gap]...)
 	}
 	h.gap = noGap
 	if room := h.limit - len(h.out); len(b) > room {

@@ -41,14 +41,7 @@ func Plain(s string, limit int) (text string, cut bool) {
 }
 
 // plain are the octets that stand as they are.
-var plain = plainTable()
-
-func plainTable() (t [256]bool) {
-	for c := range 0x7f {
-		t[c] = c >= ' ' || c == '\n' || c == '\t'
-	}
-	return t
-}
+var plain = octetSet(func(c byte) bool { return c >= ' ' && c < 0x7f || c == '\n' || c == '\t' })
 
 // invisible reports whether the character is a control or takes no width, so
 // that it would part or hide words without being seen. Directional marks are

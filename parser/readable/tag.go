@@ -101,7 +101,7 @@ func commentEnd(b []byte) int {
 // scanNamed reads a start or end tag whose name begins at from.
 func scanNamed(kind tagKind, b []byte, from int) (t tag, n int) {
 	i := from
-	for i < len(b) && !isSpace(b[i]) && b[i] != '/' && b[i] != '>' {
+	for i < len(b) && (inName[b[i]] || b[i] == '=') {
 		i++
 	}
 	t = tag{kind: kind, name: b[from:i]}
@@ -125,7 +125,7 @@ func scanNamed(kind tagKind, b []byte, from int) (t tag, n int) {
 func nextAttr(b []byte) (name, value, rest []byte) {
 	b = skipSpace(b)
 	i := 0
-	for i < len(b) && !isSpace(b[i]) && b[i] != '/' && b[i] != '>' && (b[i] != '=' || i == 0) {
+	for i < len(b) && (inName[b[i]] || b[i] == '=' && i == 0) {
 		i++
 	}
 	name, rest = b[:i], b[i:]
@@ -153,6 +153,9 @@ func nextAttr(b []byte) (name, value, rest []byte) {
 	}
 	return name, after[:i], after[i:]
 }
+
+// inName are the octets of the name of an attribute.
+var inName = octetSet(func(c byte) bool { return !isSpace(c) && c != '/' && c != '>' && c != '=' })
 
 // skipSpace skips what may stand between attributes.
 func skipSpace(b []byte) []byte {
