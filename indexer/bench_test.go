@@ -115,3 +115,22 @@ func BenchmarkTokenizer(b *testing.B) {
 		(&tokenizer{}).each(text, func(token) bool { return true })
 	}
 }
+
+// BenchmarkDocument measures making one document, the part of indexing that is
+// not the engine's.
+func BenchmarkDocument(b *testing.B) {
+	l, octets := zipfLedger(100)
+	var msgs []*mail.Message
+	for _, r := range l.records {
+		m, err := l.message(b.Context(), r.ID)
+		if err != nil {
+			b.Fatal(err)
+		}
+		msgs = append(msgs, m)
+	}
+	b.SetBytes(int64(octets / len(msgs)))
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		newDocument(l.records[i%len(msgs)], msgs[i%len(msgs)], epoch)
+	}
+}

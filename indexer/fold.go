@@ -23,6 +23,24 @@ func appendFolded(b []byte, r rune) []byte {
 		}
 		return append(b, byte(r))
 	}
+	if r < latinEnd {
+		return append(b, latinFold[r]...)
+	}
+	return appendDecomposed(b, r)
+}
+
+// latinFold gives the search form of the characters that most texts get by with.
+var latinFold = func() (t [latinEnd]string) {
+	for r := range rune(latinEnd) {
+		t[r] = string(appendDecomposed(nil, r))
+	}
+	return t
+}()
+
+const latinEnd = 0x250 // behind Latin Extended-B
+
+// appendDecomposed does the work of appendFolded beyond ASCII.
+func appendDecomposed(b []byte, r rune) []byte {
 	if s, ok := plainLetters[r]; ok {
 		return append(b, s...)
 	}
