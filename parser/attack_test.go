@@ -3,7 +3,9 @@ package parser_test
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,10 +24,11 @@ func repeatf(n int, format string) string {
 	return sb.String()
 }
 
-func TestAttacks(t *testing.T) {
-	t.Parallel()
-	const mb = 1 << 20
-	for name, in := range map[string]string{
+const mb = 1 << 20
+
+// attacks are inputs that are quadratic or worse for some reader of mail.
+func attacks() map[string]string {
+	return map[string]string{
 		"message-id comment":        "Message-ID: (" + strings.Repeat("c", 900<<10) + ") <a@b>\n\nx",
 		"message-id nested comment": "Message-ID: " + strings.Repeat("(", 900<<10) + "\n\nx",
 		"message-id angles":         "References: " + strings.Repeat("<", 900<<10) + "\n\nx",
@@ -69,7 +72,27 @@ func TestAttacks(t *testing.T) {
 		"date":                      "Date: " + strings.Repeat("1 ", 400<<10) + "\n\nx",
 		"NUL":                       strings.Repeat("\x00", 2*mb),
 		"CR":                        strings.Repeat("\r", 2*mb),
-	} {
+		"doubled boundaries":        "Content-Type: multipart/mixed; boundary=b\n\n" + strings.Repeat("--b\n", mb),
+		"subject prefixes":          "Subject: " + strings.Repeat("Re: [a] ", 100<<10) + "\n\nx",
+		"subject brackets":          "Subject: " + strings.Repeat("[", 900<<10) + "\n\nx",
+		"report":                    "Content-Type: message/delivery-status\n\n" + strings.Repeat("Final-Recipient: rfc822;a@b\n\n", mb/30),
+		"report continuations":      "Content-Type: message/delivery-status\n\nStatus: a\n" + strings.Repeat(" b\n", mb/3),
+		"signed object":             "Content-Type: application/pkcs7-mime\n\n" + strings.Repeat("\x30\x80", mb/2),
+		"signed pieces":             "Content-Type: application/pkcs7-mime\n\n" + signedObject(open, strings.Repeat("\x24\x80", mb/2)),
+		"armour lines":              "Subject: s\n\n" + strings.Repeat("-----BEGIN PGP -----BEGIN PGP ", mb/30),
+		"html end tags":             "Content-Type: text/html\n\n<title>" + strings.Repeat("</titl", mb/6),
+		"html dashes":               "Content-Type: text/html\n\n<!--" + strings.Repeat("-", mb),
+		"html quotes":               "Content-Type: text/html\n\n" + strings.Repeat("<a b='", mb/6),
+		"html references":           "Content-Type: text/html\n\n" + strings.Repeat("&#", mb/2),
+		"address brackets":          "To: " + strings.Repeat("<a@b> ", 100<<10) + "\n\nx",
+		"address dots":              "To: a@b" + strings.Repeat(" . ", 200<<10) + "\n\nx",
+		"boundary parameter":        "Content-Type: multipart/mixed" + repeatf(20_000, "; boundary*%d=x") + "\n\nx",
+	}
+}
+
+func TestAttacks(t *testing.T) {
+	t.Parallel()
+	for name, in := range attacks() {
 		start := time.Now()
 		if err := check([]byte(in), parser.Limits{}); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -80,6 +103,39 @@ func TestAttacks(t *testing.T) {
 			t.Logf("%s: %v for %d octets", name, d, len(in))
 		}
 	}
+}
+
+// TestWorstMegabyte measures the processor time that an attack of a megabyte
+// costs. The goal is half a second; the bound leaves room for slow machines and
+// is far below what any quadratic reading takes.
+func TestWorstMegabyte(t *testing.T) {
+	const bound = 3 * slowdown * time.Second
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	worst, worstName := time.Duration(0), ""
+	for name, in := range attacks() {
+		b := []byte(in[:min(len(in), mb)])
+		start := threadTime(t)
+		parser.Parse(b)
+		took := threadTime(t) - start
+		if took > worst {
+			worst, worstName = took, name
+		}
+		if took > bound {
+			t.Errorf("%s: %v of processor time for %d octets", name, took, len(b))
+		}
+	}
+	t.Logf("the worst is %q: %v of processor time", worstName, worst)
+}
+
+// threadTime is the processor time of the thread that calls.
+func threadTime(tb testing.TB) time.Duration {
+	var u syscall.Rusage
+	const thread = 1 // RUSAGE_THREAD of Linux
+	if err := syscall.Getrusage(thread, &u); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func nestedMultiparts(n int) string {

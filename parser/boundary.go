@@ -68,7 +68,7 @@ func (s *scanner) guess(off int64) string {
 			}
 		}
 		// "-- " begins a signature, and a run of dashes is a ruler.
-		if strings.Trim(token, "-") != "" && len(seen) < maxCandidates && !strings.ContainsAny(token, "\t<>") {
+		if strings.Trim(token, "-") != "" && len(token) <= s.lim.Boundary && len(seen) < maxCandidates && !strings.ContainsAny(token, "\t<>") {
 			seen = append(seen, token)
 		}
 	}
