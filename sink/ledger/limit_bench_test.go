@@ -62,15 +62,7 @@ func storedBy(b *testing.B, raws [][]byte, d *ledger.Dictionary, encrypt bool) i
 	dir := b.TempDir()
 	l := openDisk(b, dir, d, encrypt)
 	for batch := range slices.Chunk(raws, 50) {
-		var entries []*ledger.Entry
-		for _, raw := range batch {
-			e, err := l.Maker().Message(delivery("sales", raw), raw)
-			if err != nil {
-				b.Fatal(err)
-			}
-			entries = append(entries, e)
-		}
-		appendOK(b, l, entries...)
+		appendOK(b, l, entries(b, l, batch)...)
 	}
 	_, octets, err := l.Usage()
 	if err != nil {
@@ -78,6 +70,18 @@ func storedBy(b *testing.B, raws [][]byte, d *ledger.Dictionary, encrypt bool) i
 	}
 	closeOK(b, l)
 	return int(octets)
+}
+
+// entries makes the entries of messages.
+func entries(b *testing.B, l *ledger.Ledger, raws [][]byte) (out []*ledger.Entry) {
+	for _, raw := range raws {
+		e, err := l.Maker().Message(delivery("sales", raw), raw)
+		if err != nil {
+			b.Fatal(err)
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 func openDisk(b *testing.B, dir string, d *ledger.Dictionary, encrypt bool) *ledger.Ledger {
