@@ -110,7 +110,7 @@ func scriptLanguage(text string) string {
 	}
 	best := ""
 	for code, k := range out {
-		if k >= minEvidence && (best == "" || k > out[best] || k == out[best] && code < best) {
+		if k >= minEvidence && k >= n/3 && (best == "" || k > out[best] || k == out[best] && code < best) {
 			best = code
 		}
 	}
