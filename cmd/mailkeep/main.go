@@ -16,9 +16,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/mailkeep/mailkeep/internal/app"
 )
 
 func main() {
+	if status, ours := app.ExtractWorker(os.Args); ours {
+		os.Exit(status)
+	}
 	limitMemory()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, os.Environ(), wire()))
 }

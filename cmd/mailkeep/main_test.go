@@ -14,15 +14,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mailkeep/mailkeep/internal/app"
 	"github.com/mailkeep/mailkeep/internal/bus/bustest"
 	"github.com/mailkeep/mailkeep/internal/lab"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// TestMain lets the test binary stand in for the program, and for a NATS server
+// TestMain lets the test binary stand in for the program, for the processes that
+// read documents, and for a NATS server
 // that can be killed.
 func TestMain(m *testing.M) {
+	if status, ours := app.ExtractWorker(os.Args); ours {
+		os.Exit(status)
+	}
 	testscript.Main(tests{m}, map[string]func(){"mailkeep": profiled})
 }
 

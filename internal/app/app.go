@@ -92,10 +92,10 @@ func newApp(c *configs.Config, roles []Role, console Console) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	boxes := c.Resolve()
+	boxes, metrics := c.Resolve(), newMetrics(c)
 	return &App{
-		cfg: c, boxes: boxes, reading: newReading(boxes), roles: roles, console: console, worker: workerName(), log: log, life: newLifecycle(log),
-		seen: newSessionsSeen(), tokens: map[string]*oauth.Source{}, metrics: newMetrics(c), health: &telemetry.Health{},
+		cfg: c, boxes: boxes, reading: newReading(boxes).with(newTexts(c, log, metrics)), roles: roles, console: console, worker: workerName(), log: log, life: newLifecycle(log),
+		seen: newSessionsSeen(), tokens: map[string]*oauth.Source{}, metrics: metrics, health: &telemetry.Health{},
 	}, nil
 }
 
@@ -134,6 +134,7 @@ func (a *App) has(r Role) bool { return slices.Contains(a.roles, r) }
 // open is one straight function on purpose: the order of construction is the
 // reverse order of stopping.
 func (a *App) open(ctx context.Context) error {
+	a.life.onStop("documents", func(context.Context) error { return a.reading.texts.Close() })
 	if a.has(RoleArchive) || a.has(RoleIndex) {
 		if err := a.openDirectory(ctx); err != nil {
 			return err
@@ -269,7 +270,7 @@ func Run(ctx context.Context, c *configs.Config, roles []Role, console Console) 
 	if err != nil {
 		return err
 	}
-	if err := a.startPatrols(ctx); err != nil {
+	if err := errors.Join(a.startPatrols(ctx), a.startProtection(ctx)); err != nil {
 		return a.giveUp(ctx, err)
 	}
 	return a.run(ctx)

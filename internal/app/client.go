@@ -42,7 +42,11 @@ func Open(ctx context.Context, c *configs.Config, console Console) (*Client, err
 	if err != nil {
 		return nil, err
 	}
-	cl := &Client{cfg: c, dir: dir, reading: newReading(c.Resolve()), console: console}
+	log, err := telemetry.Logger(console.Logs, c.Log.Format, c.Log.Level)
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	cl := &Client{cfg: c, dir: dir, reading: newReading(c.Resolve()).with(newTexts(c, log, nil)), console: console}
 	if err := cl.open(ctx); err != nil {
 		return nil, errors.Join(err, cl.Close())
 	}
@@ -207,7 +211,7 @@ func (c *Client) Attachment(ctx context.Context, id mail.ID, n int) (string, io.
 	if err != nil {
 		return "", nil, err
 	}
-	m, err := c.reading.parse(ctx, rec, raw)
+	m, err := c.reading.structure(rec, raw)
 	if err != nil {
 		return "", nil, errors.Join(err, raw.Close())
 	}
@@ -238,7 +242,7 @@ func (r *closingReader) Read(p []byte) (int, error) {
 
 // Close releases the archive.
 func (c *Client) Close() error {
-	var errs []error
+	errs := []error{c.reading.texts.Close()}
 	for _, d := range []*web.Client{c.indexDoor, c.catalogDoor} {
 		if d != nil {
 			d.Close()

@@ -28,6 +28,7 @@ func demoMailboxes(start time.Time) []demoMailbox {
 		g.plain("Minutes of the Tuesday meeting", "We agreed to renew the lease before the end of March.\nThe harbour crane will be inspected first."),
 		g.html("Your invoice 2024-0815", "<p>Please find <b>invoice 2024-0815</b> over 1&nbsp;234,50&nbsp;&euro; below.</p><p>It is due within <i>fourteen days</i>.</p>"),
 		g.attachment("Quarterly figures", "quarterly-figures.csv", "text/csv", []byte("quarter,revenue\nQ1,118000\nQ2,127500\nturnover of the harbour branch,9200\n")),
+		g.attachment("Inspection report", "inspection.pdf", "application/pdf", demoPDF("The lighthouse keeper reports:", "both lamps were cleaned,", "the foghorn is to be replaced.")),
 		g.attachment("Photograph of the site", "site.png", "image/png", g.noise(180<<10)),
 	)
 	for i := range 60 {

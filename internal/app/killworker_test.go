@@ -28,6 +28,9 @@ const (
 
 // TestMain lets the test binary be a worker, or a NATS server of its own.
 func TestMain(m *testing.M) {
+	if status, ours := ExtractWorker(os.Args); ours {
+		os.Exit(status)
+	}
 	if file := os.Getenv(envConfig); file != "" {
 		if err := work(file); err != nil {
 			fmt.Fprintln(os.Stderr, err)

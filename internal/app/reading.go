@@ -14,6 +14,7 @@ import (
 // or searches reads the same way. It may be used by many goroutines at once.
 type reading struct {
 	rules map[string]envelope.Rules // by mailbox; those left out ask for nothing
+	texts *texts                    // of attached documents; nil: they are not read
 }
 
 func newReading(boxes []configs.ResolvedMailbox) *reading {
@@ -28,8 +29,23 @@ func newReading(boxes []configs.ResolvedMailbox) *reading {
 	return d
 }
 
+// with returns a reading that is the same but for what reads documents.
+func (d *reading) with(x *texts) *reading { return &reading{rules: d.rules, texts: x} }
+
 // parse is the parser as the indexer takes it.
-func (d *reading) parse(_ context.Context, rec mail.Record, raw mail.Raw) (*mail.Message, error) {
+func (d *reading) parse(ctx context.Context, rec mail.Record, raw mail.Raw) (*mail.Message, error) {
+	m, err := d.structure(rec, raw)
+	if err != nil || d.texts == nil {
+		return m, err
+	}
+	if err := d.texts.add(ctx, m, raw); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// structure is parse without the texts of attached documents.
+func (d *reading) structure(rec mail.Record, raw mail.Raw) (*mail.Message, error) {
 	return envelope.Read(raw, raw.Size(), parser.DefaultLimits(), d.rules[rec.Delivery.Mailbox])
 }
 

@@ -42,7 +42,8 @@ func Reindex(ctx context.Context, c *configs.Config, console Console) error {
 
 type rebuild struct {
 	dir         *directory
-	reading     *reading
+	cfg         *configs.Config
+	reading     *reading // but for the texts of documents
 	console     Console
 	log         *slog.Logger
 	segmentSize int64
@@ -50,7 +51,7 @@ type rebuild struct {
 
 func newRebuild(c *configs.Config, dir *directory, console Console) (rebuild, error) {
 	log, err := telemetry.Logger(console.Logs, c.Log.Format, c.Log.Level)
-	return rebuild{dir: dir, reading: newReading(c.Resolve()), console: console, log: log, segmentSize: int64(c.Archive.SegmentSize)}, err
+	return rebuild{cfg: c, dir: dir, reading: newReading(c.Resolve()), console: console, log: log, segmentSize: int64(c.Archive.SegmentSize)}, err
 }
 
 // options returns how to open the ledger of a partition.
@@ -141,7 +142,9 @@ func (r rebuild) followIndex(ctx context.Context, p uint16, l source) (err error
 		return err
 	}
 	defer func() { err = joinClose(err, x) }()
-	return x.CatchUp(ctx, l, r.reading.parse, parser.EffectiveDate, func(c mail.Cursor) {
+	texts := newTexts(r.cfg, r.log, nil)
+	defer func() { err = joinClose(err, texts) }()
+	return x.CatchUp(ctx, l, r.reading.with(texts).parse, parser.EffectiveDate, func(c mail.Cursor) {
 		r.console.progress(PhaseIndex, p, c.Position, c.Size)
 	})
 }

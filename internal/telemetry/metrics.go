@@ -41,6 +41,10 @@ type Metrics struct {
 	ledger, index, findings          *prometheus.GaugeVec
 	queueMessages, queueBytes, limit prometheus.Gauge
 	failures, envelopes              *prometheus.CounterVec
+
+	extractSeconds *prometheus.HistogramVec
+	extractWait    prometheus.Histogram
+	extractDescs   []*prometheus.Desc // of ExtractionState, in its order
 }
 
 // A Definition is what the documentation says of a metric.
@@ -82,6 +86,7 @@ func (m *Metrics) archive() {
 	m.findings = m.gauges("verify_findings", "Findings of damage in the ledger that stand.", "partition")
 	m.index = m.gauges("index_records", "Records that the index has handled.", "partition")
 	m.envelopes = m.counters("envelopes_total", "Messages indexed of mailboxes in which mail tells whom it was for, by what told it: a journal report, a field, nothing (none), or a report that is not understood (unparsed).", "found")
+	m.extraction()
 	m.queueMessages = m.gauges("queue_messages", "Messages that wait for the archive.").WithLabelValues()
 	m.queueBytes = m.gauges("queue_bytes", "Octets that wait for the archive.").WithLabelValues()
 	m.limit = m.gauges("queue_limit_bytes", "Octets at which polling pauses.").WithLabelValues()

@@ -145,6 +145,21 @@ func TestMailboxMetricsOff(t *testing.T) {
 	wantLines(t, text, `host_mailboxes{host="pop",state="ok"} 1`, `host_sessions_total{host="pop",outcome="ok"} 1`)
 }
 
+// What reads documents is told at each scrape.
+func TestExtractionMetrics(t *testing.T) {
+	m := NewMetrics(Options{})
+	running := 0
+	m.WatchExtraction(func() ExtractionState {
+		running++
+		return ExtractionState{Running: running, Waiting: 2, Started: 3, Lost: 1}
+	})
+	m.Extracted("pdf", mail.TextTimeout, 10*time.Second, time.Millisecond)
+	m.Extracted("", mail.TextFailed, time.Second, time.Millisecond)
+	wantLines(t, page(t, m), `extraction_running_documents 1`, `extraction_waiting_documents 2`, `extraction_processes_started_total 3`, `extraction_processes_lost_total 1`,
+		`extraction_seconds_count{kind="pdf",status="timeout"} 1`, `extraction_seconds_sum{kind="unknown",status="failed"} 1`, `extraction_wait_seconds_count 2`)
+	wantLines(t, page(t, m), `extraction_running_documents 2`)
+}
+
 // Names and types are as Prometheus wants them, and what is defined is what the
 // page has.
 func TestMetricsAreConventional(t *testing.T) {
@@ -158,6 +173,8 @@ func TestMetricsAreConventional(t *testing.T) {
 	m.Findings(0, 0)
 	m.Index(mail.Cursor{})
 	m.Envelope("none")
+	m.Extracted("pdf", mail.TextOK, time.Second, 0)
+	m.WatchExtraction(func() ExtractionState { return ExtractionState{Running: 1, Waiting: 2, Started: 3, Lost: 4} })
 	m.Failed("sink", errors.New("odd"))
 	families, err := m.registry.Gather()
 	if err != nil {

@@ -36,7 +36,7 @@ type Options struct {
 
 // An Observation is one document that was read.
 type Observation struct {
-	Kind   extract.Kind
+	Kind   extract.Kind // as the document has it
 	Status mail.TextStatus
 	Took   time.Duration // wall time, waiting for a process left out
 	Waited time.Duration // for a process
@@ -45,8 +45,9 @@ type Observation struct {
 
 // A Document is one to be read.
 type Document struct {
-	Name string // file name, as a hint
-	Type string // media type, as a hint
+	Name string       // file name, as a hint
+	Type string       // media type, as a hint
+	Kind extract.Kind // for whom it may concern: Observation tells it
 	Size int64
 	// Open returns its octets. It is called again for a second try.
 	Open func() io.Reader
@@ -179,7 +180,7 @@ func (p *Pool) Text(ctx context.Context, d Document) (Answer, error) {
 		return Answer{}, err
 	}
 	if p.o.Observe != nil {
-		o.Took, o.Kind, o.Status = time.Since(began), extract.Kind(a.Extractor.Name), a.Status
+		o.Took, o.Kind, o.Status = time.Since(began), d.Kind, a.Status
 		p.o.Observe(o)
 	}
 	return a, nil
