@@ -19,8 +19,9 @@
 //     header: words (RFC 2047), parameters (RFC 2231), addresses, dates,
 //     message ids. A strict reading is tried first where a library has one.
 //  3. Leaves (leaf.go) are streamed once through the transfer decoder for their
-//     size and digest. go-message decodes; where it refuses, decoders that
-//     never fail (decode.go) read the same bytes again.
+//     size and digest. Bodies that are sound are decoded at once (quick.go), to
+//     what go-message would make of them; it decodes the others; where it
+//     refuses, decoders that never fail (decode.go) read the same bytes again.
 //  4. Text (body.go, package readable) chooses what a reader would read, by the
 //     rules of RFC 8621 section 4.1.4, and makes plain text of it.
 //

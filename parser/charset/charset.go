@@ -4,7 +4,9 @@
 //
 // The order of trust is: a known label; for none, for us-ascii and for labels
 // that mean nothing ("unknown-8bit", "x-user-defined"), UTF-8 if the octets are
-// valid UTF-8, ISO-2022-JP or -KR if they carry its escapes, else windows-1252.
+// valid UTF-8, ISO-2022-JP or -KR if they carry its escapes, a charset of East
+// Asia or of an alphabet that is not Latin if they are like a text in it (see
+// guess), else windows-1252.
 // iso-8859-1 means windows-1252, as it does in the mail that exists and in the
 // WHATWG Encoding standard. An octet that is not valid in declared UTF-8 is read
 // as the windows-1252 character of that octet, so no octet is dropped.
@@ -112,7 +114,7 @@ func Detect(b []byte) string {
 	case utf8.Valid(b):
 		return UTF8
 	}
-	return Windows
+	return guess(b)
 }
 
 func detected(b []byte) Result {
@@ -170,26 +172,44 @@ func decodeUTF8(b []byte) Result {
 	}
 	var sb strings.Builder
 	sb.Grow(len(b) + len(b)/8)
-	valid := false
-	for len(b) > 0 {
-		n, high := validRun(b)
-		valid = valid || high
-		sb.Write(b[:n])
-		if b = b[n:]; len(b) > 0 {
-			sb.WriteRune(charmap.Windows1252.DecodeByte(b[0]))
-			b = b[1:]
+	valid, bad := 0, 0 // characters above 127, and octets that are none
+	for rest := b; len(rest) > 0; {
+		n, high := validRun(rest)
+		valid += high
+		sb.Write(rest[:n])
+		if rest = rest[n:]; len(rest) > 0 {
+			sb.WriteRune(charmap.Windows1252.DecodeByte(rest[0]))
+			rest = rest[1:]
+			bad++
+		}
+	}
+	if bad > valid {
+		if r, ok := guessed(b); ok {
+			return r
 		}
 	}
 	used := UTF8
-	if !valid {
+	if valid == 0 {
 		used = Windows
 	}
 	return Result{Text: sb.String(), Used: used, Invalid: true, Detected: used != UTF8}
 }
 
-// validRun returns how many octets at the start of b are valid UTF-8, and
-// whether there are characters above 127 among them.
-func validRun(b []byte) (n int, high bool) {
+// guessed reads octets that are no UTF-8, against their label, where something
+// better than windows-1252 can be told of them.
+func guessed(b []byte) (Result, bool) {
+	name := guess(b)
+	enc, _ := lookup(name)
+	if enc == nil || name == Windows {
+		return Result{}, false
+	}
+	out, err := enc.NewDecoder().Bytes(b)
+	return Result{Text: strings.ToValidUTF8(string(out), "\uFFFD"), Used: name, Invalid: true, Detected: true}, err == nil
+}
+
+// validRun returns how many octets at the start of b are valid UTF-8, and how
+// many characters above 127 they hold.
+func validRun(b []byte) (n, high int) {
 	for n < len(b) {
 		if b[n] < utf8.RuneSelf {
 			n++
@@ -199,7 +219,7 @@ func validRun(b []byte) (n int, high bool) {
 		if size == 1 {
 			break
 		}
-		high = true
+		high++
 		n += size
 	}
 	return n, high
