@@ -168,7 +168,7 @@ func (r *reading) xz() error {
 		return fmt.Errorf("XZ asks for too large a window: %w", errLimit)
 	}
 	return r.unpackStream(func(src *bytes.Reader) (io.Reader, string, error) {
-		z, err := xz.ReaderConfig{SingleStream: true}.NewReader(src)
+		z, err := xz.NewReader(src)
 		if err != nil {
 			return nil, "", fmt.Errorf("open XZ: %w", err)
 		}

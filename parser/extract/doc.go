@@ -24,7 +24,9 @@
 //   - Memory and work are bounded by the limits, never by sizes that a document
 //     declares of itself: what is unpacked is counted as it comes out, across
 //     all levels. Chains of sectors and references that turn back on themselves
-//     end, because each element is visited once.
+//     end, because each element is visited once. One exception is left: the
+//     readers of 7z, and of XZ behind the first block, believe a stream's word
+//     for the size of its window. The process that reads has a limit for that.
 //   - XML is read without DTDs: encoding/xml expands no entity of a document's
 //     own, and nothing here teaches it to.
 //   - Text is UTF-8 with LF as line end, without controls and characters of no

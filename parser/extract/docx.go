@@ -27,8 +27,8 @@ func (p *opc) tail(folder string) error {
 
 // wordTokens writes the text of a part. DrawingML, VML and mathematics inside it
 // have their text in elements of the same local names.
-func (p *opc) wordTokens(x *xmlReader) error {
-	w := wordWriter{p: p, x: x}
+func (r *reading) wordTokens(x *xmlReader) error {
+	w := wordWriter{out: &r.out, x: x}
 	return x.walk(func(t token) error {
 		switch t {
 		case startToken:
@@ -37,16 +37,16 @@ func (p *opc) wordTokens(x *xmlReader) error {
 			w.end()
 		case textToken:
 			if w.text > 0 && w.skip == 0 {
-				p.out.write(string(x.text))
+				r.out.write(string(x.text))
 			}
 		}
-		return p.full()
+		return r.full()
 	})
 }
 
 // A wordWriter is the state between the tokens of one part.
 type wordWriter struct {
-	p     *opc
+	out   *sheet
 	x     *xmlReader
 	text  int // open elements that hold text
 	props int // open properties of paragraphs, whose tabs are stops
@@ -63,21 +63,21 @@ func (w *wordWriter) start() {
 	case "tab":
 		w.tab()
 	case "br", "cr", "tr", "txbxContent":
-		w.p.out.owe(lineGap)
+		w.out.owe(lineGap)
 	case "tc":
-		w.p.out.owe(tabGap)
+		w.out.owe(tabGap)
 	case "noBreakHyphen":
-		w.p.out.write("-")
+		w.out.write("-")
 	case "pPr":
 		w.props++
 	case "textpath": // WordArt in VML
-		w.p.out.line(w.x.get("string"))
+		w.out.line(w.x.get("string"))
 	case "docPr": // a picture's words for those who do not see it
-		w.p.out.line(w.x.get("descr"))
+		w.out.line(w.x.get("descr"))
 	case "Choice":
-		w.choice = w.p.out.len()
+		w.choice = w.out.len()
 	case "Fallback":
-		if w.skip > 0 || w.p.out.len() > w.choice {
+		if w.skip > 0 || w.out.len() > w.choice {
 			w.skip++
 		}
 	}
@@ -85,7 +85,7 @@ func (w *wordWriter) start() {
 
 func (w *wordWriter) tab() {
 	if w.props == 0 {
-		w.p.out.owe(tabGap)
+		w.out.owe(tabGap)
 	}
 }
 
@@ -94,11 +94,11 @@ func (w *wordWriter) end() {
 	case "t", "delText":
 		w.text = max(0, w.text-1)
 	case "p", "tr":
-		w.p.out.owe(lineGap)
+		w.out.owe(lineGap)
 	case "tbl", "txbxContent":
-		w.p.out.owe(paraGap)
+		w.out.owe(paraGap)
 	case "tc":
-		w.p.out.gap = tabGap // the paragraph that a cell ends with is no line
+		w.out.gap = tabGap // the paragraph that a cell ends with is no line
 	case "pPr":
 		w.props = max(0, w.props-1)
 	case "Fallback":

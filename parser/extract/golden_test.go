@@ -55,6 +55,7 @@ func documents(tb testing.TB) map[string][]byte {
 	docs["slides.pptx"] = pptxOf(tb)
 	docs["letter.odt"] = odtOf(tb)
 	docs["flat.fodt"] = []byte(`<?xml version="1.0"?><office:document ` + odfNS + ` xmlns:t="x"><office:body><t:p>flat words</t:p></office:body></office:document>`)
+	docs["old.xml"] = []byte(`<?xml version="1.0"?><w:wordDocument ` + wordNS + `><w:body><w:p><w:r><w:t>one wo</w:t></w:r><w:r><w:t>rd</w:t></w:r></w:p></w:body></w:wordDocument>`)
 	docs["files.zip"] = zipOf(tb, file{name: "a/b.txt", data: "in a file"}, file{name: "c.docx", data: string(docs["letter.docx"])}, file{name: "d.png", data: "\x89PNG\r\n\x1a\n"})
 	docs["cut.zip"] = docs["files.zip"][:bytes.LastIndex(docs["files.zip"], []byte("PK\x01\x02"))-40]
 	docs["moved.zip"] = append([]byte("MZ a program in front"), docs["files.zip"]...)

@@ -150,7 +150,7 @@ func mapiProps(b []byte, limit int) ([]mapiProp, error) {
 	}
 	count, b := u32(b, 0), b[4:]
 	var props []mapiProp
-	for i := uint32(0); i < count; i++ {
+	for range count {
 		if len(props) >= limit {
 			return props, fmt.Errorf("too many properties: %w", errLimit)
 		}

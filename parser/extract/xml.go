@@ -117,8 +117,9 @@ func (x *xmlReader) walk(f func(token) error) error {
 	}
 }
 
-// xml reads a document in XML: flat OpenDocument by its own reader, of all others
-// every text. What has no element is read as text.
+// xml reads a document in XML: flat office formats by their own readers, because
+// their elements part words, of all others every text. What has no element is
+// read as text.
 func (r *reading) xml() error {
 	x := newXMLReader(patient{r, bytes.NewReader(r.doc.Data)})
 	first, depth := true, 0
@@ -127,6 +128,9 @@ func (r *reading) xml() error {
 		case t == startToken && first && x.name == "document" && strings.Contains(rootSpaces(x), "opendocument"):
 			r.kind = ODF
 			return r.odfTokens(x)
+		case t == startToken && first && (x.name == "wordDocument" || x.name == "package"):
+			first = false // WordprocessingML of 2003, or a package in one file
+			return r.wordTokens(x)
 		case t == startToken:
 			first = false
 			depth++
