@@ -67,7 +67,9 @@ run:
 	$(GO) run ./cmd/mailkeep demo --keep-running
 
 # What docs/benchmarks.md records: the parts, then the whole line against other
-# programs, in ROUNDS rounds. It takes a quarter of an hour on two processors.
+# programs, in ROUNDS rounds. It takes a quarter of an hour on two processors. With
+# MAILKEEP_LEDGER_OCTETS and MAILKEEP_CATALOG_ROWS the simulated ledger and catalog
+# are larger, as docs/benchmarks.md says.
 PARTS ?= ./parser/... ./poller/... ./sink/... ./indexer ./internal/bus
 bench: contenders
 	$(GO) test -p 1 -run '^$$' -bench . -benchmem -benchtime 0.3s -count $(COUNT) -timeout 30m $(PARTS)

@@ -49,7 +49,8 @@ func BenchmarkAccept(b *testing.B) {
 
 // BenchmarkHalfLoad measures how fast messages of 20 KB are sealed with 256 in
 // flight, then sends them half as fast, whatever comes back, and measures how long
-// each waits for its receipt from the time at which it was due.
+// each waits for its receipt from the time at which it was due. It does so in
+// rounds, since a machine that others use is at times slower than half.
 func BenchmarkHalfLoad(b *testing.B) {
 	r := newRig(b, diskFS(b), filepath.Join(b.TempDir(), "c.db"), Options{})
 	text, made := sampleText(20_000), 0
@@ -60,19 +61,20 @@ func BenchmarkHalfLoad(b *testing.B) {
 		}
 		return all
 	}
-	var waits []time.Duration
-	var rates []float64
+	var rates, p50, p99 []float64
 	for b.Loop() {
 		full := saturate(b, r, letters())
+		waits := paced(b, r, letters(), full/2)
+		slices.Sort(waits)
 		rates = append(rates, full)
-		waits = append(waits, paced(b, r, letters(), full/2)...)
+		p50 = append(p50, waits[len(waits)/2].Seconds()*1e3)
+		p99 = append(p99, waits[len(waits)*99/100].Seconds()*1e3)
 	}
-	slices.Sort(rates)
-	slices.Sort(waits)
-	b.ReportMetric(rates[len(rates)/2], "full-msg/s")
-	for share, what := range map[int]string{50: "p50-ms", 99: "p99-ms"} {
-		b.ReportMetric(float64(waits[len(waits)*share/100].Microseconds())/1e3, what)
+	for what, all := range map[string][]float64{"full-msg/s": rates, "p50-ms": p50, "p99-ms": p99} {
+		slices.Sort(all)
+		b.ReportMetric(all[len(all)/2], what)
 	}
+	b.ReportMetric(p99[0], "best-p99-ms")
 }
 
 // saturate seals the letters, 256 in flight, and returns how many a second.

@@ -16,7 +16,7 @@ import (
 )
 
 // scaleRows is how many rows BenchmarkScale fills a catalog with, unless
-// MAILKEEP_CATALOG_ROWS says else: 50 million take about 20 GB of disk, and hours.
+// MAILKEEP_CATALOG_ROWS says else: 50 million take about 30 GB of disk, and hours.
 const scaleRows = 200_000
 
 // scaleBatch is as many records as the sink applies at once while it rebuilds.

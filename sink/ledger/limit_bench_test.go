@@ -42,11 +42,7 @@ func BenchmarkStored(b *testing.B) {
 		var maildir, zipped int
 		for _, raw := range raws {
 			maildir += (len(raw) + 4095) / 4096 * 4096
-			var out bytes.Buffer
-			w, _ := gzip.NewWriterLevel(&out, 6)
-			w.Write(raw) //nolint:errcheck // into memory
-			closeOK(b, w)
-			zipped += out.Len()
+			zipped += len(gzipped(raw))
 		}
 		share := func(n int) float64 { return float64(n) / float64(received) }
 		b.ReportMetric(share(maildir), "maildir/received")
@@ -55,6 +51,56 @@ func BenchmarkStored(b *testing.B) {
 		b.ReportMetric(share(storedBy(b, raws, mailDictionary(b), false)), "dictionary/received")
 		b.ReportMetric(share(storedBy(b, raws, mailDictionary(b), true)), "encrypted/received")
 	}
+}
+
+// BenchmarkLevels compresses the reference mix, by what the messages hold, with
+// gzip -6 and at the levels of zstd against the dictionary: what there is to gain
+// beyond the fastest, and what it costs.
+func BenchmarkLevels(b *testing.B) {
+	raws, _ := mix(500)
+	kinds := map[string][][]byte{}
+	for _, raw := range raws {
+		kind := "text"
+		switch {
+		case bytes.Contains(raw, []byte("multipart/alternative")):
+			kind = "html"
+		case bytes.Contains(raw, []byte("multipart/mixed")):
+			kind = "attachment"
+		}
+		kinds[kind] = append(kinds[kind], raw)
+	}
+	for _, kind := range []string{"text", "html", "attachment"} {
+		b.Run(kind+"/gzip-6", func(b *testing.B) { benchLevel(b, kinds[kind], gzipped) })
+		for _, level := range []zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedDefault, zstd.SpeedBetterCompression} {
+			b.Run(kind+"/zstd-"+level.String(), func(b *testing.B) {
+				e := newBareEncoder(b, level)
+				benchLevel(b, kinds[kind], func(raw []byte) []byte { return e.EncodeAll(raw, nil) })
+			})
+		}
+	}
+}
+
+func benchLevel(b *testing.B, raws [][]byte, compress func([]byte) []byte) {
+	var times []time.Duration
+	var in, out int
+	for b.Loop() {
+		in, out = 0, 0
+		times = append(times, spent(b, func() {
+			for _, raw := range raws {
+				in, out = in+len(raw), out+len(compress(raw))
+			}
+		}))
+	}
+	b.ReportMetric(float64(out)/float64(in), "stored/received")
+	b.ReportMetric(float64(median(times).Microseconds())/float64(len(raws)), "cpu-us/msg")
+}
+
+func gzipped(raw []byte) []byte {
+	var out bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&out, 6)
+	w.Write(raw) //nolint:errcheck // into memory
+	w.Close()    //nolint:errcheck // into memory
+	return out.Bytes()
 }
 
 // storedBy returns how many octets a ledger of the messages has.
@@ -177,14 +223,16 @@ type bareTools struct {
 }
 
 func newBareTools(b *testing.B) *sync.Pool {
-	return &sync.Pool{New: func() any {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true),
-			zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true), zstd.WithEncoderDict(dictionary.Mail()))
-		if err != nil {
-			b.Error(err)
-		}
-		return &bareTools{enc: e}
-	}}
+	return &sync.Pool{New: func() any { return &bareTools{enc: newBareEncoder(b, zstd.SpeedFastest)} }}
+}
+
+func newBareEncoder(b *testing.B, level zstd.EncoderLevel) *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithAllLitEntropyCompression(true),
+		zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true), zstd.WithEncoderDict(dictionary.Mail()))
+	if err != nil {
+		b.Error(err)
+	}
+	return e
 }
 
 func bareWork(b *testing.B, pool *sync.Pool, raws [][]byte) {

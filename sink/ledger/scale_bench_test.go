@@ -14,7 +14,7 @@ import (
 )
 
 // scaleOctets is how large a ledger BenchmarkScale simulates, unless
-// MAILKEEP_LEDGER_OCTETS says else: one of 1e12 octets takes 1 GB of disk.
+// MAILKEEP_LEDGER_OCTETS says else: one of 1e12 octets takes 1.5 GB of disk.
 const scaleOctets = 4 << 30
 
 // What a segment of the simulated ledger has: records of 12 KB, as the mail of a
@@ -25,9 +25,9 @@ const (
 )
 
 // BenchmarkScale opens a ledger of many segments, for writing and for reading,
-// verifies its structure, and reads messages at random. Its segments are sparse files: they have
-// their open record, their seal with the offsets and the tree of all records, and
-// some messages; between them are holes.
+// verifies its structure, and reads messages at random. Its segments are sparse
+// files: they have their open record, their seal with the offsets and the tree of
+// all records, and some messages; between them are holes.
 func BenchmarkScale(b *testing.B) {
 	octets := int64(scaleOctets)
 	if s := os.Getenv("MAILKEEP_LEDGER_OCTETS"); s != "" {
