@@ -63,6 +63,11 @@ type Archive struct {
 	Dir string `koanf:"dir" kind:"dir" default:"./mailkeep-data"`
 	// A segment of the ledger is sealed when it reaches this size.
 	SegmentSize Size `koanf:"segment_size" default:"64MiB"`
+	// auto: sealed segments get the immutable flag of the file system, which lets
+	// nobody change, rename or remove them. It takes the capability
+	// CAP_LINUX_IMMUTABLE; without it, or where the file system has no such flag,
+	// status and log say so. off: they are read-only files.
+	Immutable string `koanf:"immutable" enum:"auto,off" default:"off"`
 }
 
 // Encryption is the section "encryption".

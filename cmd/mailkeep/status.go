@@ -171,8 +171,19 @@ func renderPartitions(w io.Writer, now time.Time, partitions []app.PartitionStat
 			renderLog(w, now, s.Partition, s.Log)
 		}
 		if t := s.Stored; t != nil {
-			printLine(w, fmt.Sprintf("partition %d: %s in the store, %d of them there alone; %d waiting with %s; last upload %s", s.Partition,
-				count(uint64(t.Stored), "segment"), t.Away, t.Waiting, octets(t.Octets), ago(now, t.Last)))
+			line := fmt.Sprintf("partition %d: %s in the store, %d of them there alone; %d waiting with %s; last upload %s", s.Partition,
+				count(uint64(t.Stored), "segment"), t.Away, t.Waiting, octets(t.Octets), ago(now, t.Last))
+			if t.Held > 0 {
+				line += fmt.Sprintf("; %d under legal hold", t.Held)
+			}
+			printLine(w, line)
+		}
+		if m := s.Immutable; m != nil {
+			line := fmt.Sprintf("partition %d: %s immutable on this disk", s.Partition, count(uint64(m.Segments), "segment"))
+			if m.Problem != "" {
+				line += "; others are NOT: " + m.Problem
+			}
+			printLine(w, line)
 		}
 		if s.Problem != "" {
 			printLine(w, fmt.Sprintf("partition %d: %s", s.Partition, s.Problem))

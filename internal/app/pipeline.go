@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/mailkeep/mailkeep/indexer"
 	"github.com/mailkeep/mailkeep/internal/bus"
@@ -42,6 +43,8 @@ type partition struct {
 	spool   *store.Spool     // role archive: of its segments; nil without a store
 	reading *reading         // how its messages are read
 	closed  bool             // the ledger was closed in order
+	// protected tells of the immutable flag; nil: it is not wanted.
+	protected *atomic.Pointer[ProtectStatus]
 }
 
 // A source is a ledger to those who follow and read it.

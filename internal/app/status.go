@@ -64,7 +64,7 @@ func (a *App) status(ctx context.Context) (StatusReport, error) {
 		verified, damage := a.patrolStatus(i)
 		r.Partitions[i].Verified = verified
 		stored, unstored := a.partitions[i].spoolStatus()
-		r.Partitions[i].Stored = stored
+		r.Partitions[i].Stored, r.Partitions[i].Immutable = stored, a.partitions[i].protectStatus()
 		if err := errors.Join(a.bus.Healthy(), a.partitions[i].sink.Healthy(), damage, unstored); err != nil {
 			r.Partitions[i].Problem = err.Error()
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailkeep/mailkeep/configs"
 	"github.com/mailkeep/mailkeep/internal/durable"
+	"github.com/mailkeep/mailkeep/internal/telemetry"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/keys"
 	"github.com/mailkeep/mailkeep/sink/store"
@@ -136,10 +137,15 @@ func (a *App) startSpool(ctx context.Context, p *partition, policy store.Policy)
 		return err
 	}
 	a.life.onStop("spooled segments", func(context.Context) error { return files.Close() })
+	held := &heldSegments{size: p.ledger.Size, catalog: p.catalog}
 	cut := &cutter{p: p, after: time.Duration(a.cfg.Store.SealAfter)}
 	p.spool = store.NewSpool(store.SpoolOptions{
 		FS: files, Store: a.dir.store, Prefix: fmt.Sprintf("%s%s/%04d/", a.storePrefix(), ledgerDir, p.number),
 		Policy: policy, KeepLocal: time.Duration(a.cfg.Store.KeepLocal), Cut: cut.due, Logger: a.log,
+		Held: held.of, Observe: func(t store.Transfer) { a.metrics.Uploaded(t.Octets) },
+		Passed: func(s store.SpoolStatus, err error) {
+			a.metrics.Stored(p.number, telemetry.StorePass{Waiting: s.Waiting, Held: s.Held, Oldest: s.Oldest, Failed: err != nil})
+		},
 		Record: func(ctx context.Context, s mail.Stored) error {
 			return cut.record(ctx, mail.Event{Type: mail.EventStored, Stored: &s})
 		},

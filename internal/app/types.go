@@ -168,8 +168,10 @@ type PartitionStatus struct {
 	// Verified is how far the running process has verified the ledger.
 	Verified *PatrolStatus `json:"verified,omitempty"`
 	// Stored is how far sealed segments are in the store.
-	Stored  *store.SpoolStatus `json:"stored,omitempty"`
-	Problem string             `json:"problem,omitempty"`
+	Stored *store.SpoolStatus `json:"stored,omitempty"`
+	// Immutable tells of the immutable flag on its segments, where it is wanted.
+	Immutable *ProtectStatus `json:"immutable,omitempty"`
+	Problem   string         `json:"problem,omitempty"`
 }
 
 // A QueueStatus is what waits between pollers and archive.

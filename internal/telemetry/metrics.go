@@ -41,6 +41,7 @@ type Metrics struct {
 	ledger, index, findings          *prometheus.GaugeVec
 	queueMessages, queueBytes, limit prometheus.Gauge
 	failures, envelopes              *prometheus.CounterVec
+	store                            storeMetrics
 
 	extractSeconds *prometheus.HistogramVec
 	extractWait    prometheus.Histogram
@@ -64,6 +65,7 @@ func NewMetrics(o Options) *Metrics {
 	m.states()
 	m.sessions()
 	m.archive()
+	m.stores()
 	m.failures = m.counters("failures_total", "Failures by kind and by the room that met them.", "room", "kind")
 	return m
 }

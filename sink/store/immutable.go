@@ -47,7 +47,7 @@ func setFlag(fsys durable.FS, name string, on bool) error {
 	err = errors.Join(durable.SetImmutable(f, on), f.Close())
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
 		return mail.WithHint(mail.Errorf(mail.Denied, "%s: %w", name, err),
-			"Use a file system such as ext4, xfs or btrfs and run with the capability CAP_LINUX_IMMUTABLE, or set store.immutable: false.")
+			"Use a file system such as ext4, xfs or btrfs and run with the capability CAP_LINUX_IMMUTABLE, or set archive.immutable: off (store.immutable: false for a store in a directory).")
 	}
 	return err
 }

@@ -37,9 +37,10 @@ type SpoolOptions struct {
 	Held func(ctx context.Context, firsts []uint64, end uint64) (map[uint64][]string, error)
 	// Interval is between two passes; 0 is one minute.
 	Interval time.Duration
-	Observe  func(Transfer)   // told of each upload; may be nil
-	Logger   *slog.Logger     // nil: none
-	Now      func() time.Time // nil: time.Now
+	Observe  func(Transfer)           // told of each upload; may be nil
+	Passed   func(SpoolStatus, error) // told of each pass that was not broken off; may be nil
+	Logger   *slog.Logger             // nil: none
+	Now      func() time.Time         // nil: time.Now
 }
 
 // A Transfer is one segment that was uploaded and read back.
@@ -142,13 +143,18 @@ func (s *Spool) Status() SpoolStatus {
 // that fails ends the pass.
 func (s *Spool) Pass(ctx context.Context) error {
 	err := s.pass(ctx)
+	if ctx.Err() != nil {
+		return err
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if ctx.Err() == nil {
-		s.broken, s.status.Problem = err, ""
-		if err != nil {
-			s.status.Problem = err.Error()
-		}
+	s.broken, s.status.Problem = err, ""
+	if err != nil {
+		s.status.Problem = err.Error()
+	}
+	status := s.status
+	s.mu.Unlock()
+	if s.o.Passed != nil {
+		s.o.Passed(status, err)
 	}
 	return err
 }
