@@ -144,8 +144,11 @@ func nextAttr(b []byte) (name, value, rest []byte) {
 		return name, nil, nil
 	}
 	if q := after[0]; q == '"' || q == '\'' {
-		end := through(after, 1, q)
-		return name, bytes.TrimSuffix(after[1:end], []byte{q}), after[end:]
+		end := bytes.IndexByte(after[1:], q)
+		if end < 0 {
+			return name, after[1:], nil
+		}
+		return name, after[1 : 1+end], after[2+end:]
 	}
 	i = 0
 	for i < len(after) && !isSpace(after[i]) && after[i] != '>' {

@@ -5,7 +5,8 @@ reference.py DIR N          one line per mail 0.eml .. N-1.eml of DIR: from, to,
 reference.py --time DIR N R reads them R times and prints the CPU seconds
 """
 import email, email.header, email.utils, re, sys, time
-from email.message import Message
+
+TEXTS = False  # whether texts are decoded to characters, as a record holds them
 
 
 def text(value):
@@ -63,13 +64,16 @@ def record(raw):
     for leaf in leaves(msg):
         count += 1
         body = leaf.get_payload(decode=True)
+        if TEXTS and isinstance(body, bytes) and leaf.get_content_maintype() == "text":
+            body.decode(leaf.get_content_charset("utf-8"), "replace")
         if isinstance(body, bytes) and leaf.get_content_maintype() not in ("text", "message", "multipart"):
             octets += len(body)
     return addresses(msg, "from"), addresses(msg, "to"), text(msg.get("subject")), date(msg), message_id(msg), count, octets
 
 
 def main(argv):
-    timed = argv[1] == "--time"
+    global TEXTS
+    TEXTS = timed = argv[1] == "--time"
     dir, n = argv[1 + timed], int(argv[2 + timed])
     mails = []
     for i in range(n):
