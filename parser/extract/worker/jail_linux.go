@@ -33,7 +33,7 @@ func (t task) bind(name string, _ readFunc) error {
 	// The program itself is executed, and its interpreter and libraries where it
 	// is not static.
 	runnable := append([]string{self}, libraries...)
-	t.Bound = append(t.Bound, guard(GuardLandlock, landlock(readable, runnable)))
+	t.Bound = append(t.Bound, guard(GuardLandlock, landlock(access{read: readable, run: runnable})))
 	return fmt.Errorf("execute the program anew: %w", unix.Exec(self, t.args(name), []string{}))
 }
 
@@ -126,10 +126,15 @@ func landlockRules(version uintptr) unix.LandlockRulesetAttr {
 	return a
 }
 
-// landlock lets this thread, and what it executes, read the files below some
-// paths, execute those below others, and reach no file beside. Paths that do not
-// exist are left out.
-func landlock(readable, runnable []string) error {
+// access names the files that may be reached, by themselves or by a directory
+// above them. Those that do not exist are left out.
+type access struct {
+	read, run, write []string
+}
+
+// landlock lets this thread, and what it executes, reach the files that a names
+// and no others.
+func landlock(a access) error {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
 		return fmt.Errorf("the kernel has no Landlock: %w", errno)
@@ -140,14 +145,16 @@ func landlock(readable, runnable []string) error {
 		return fmt.Errorf("make a Landlock ruleset: %w", errno)
 	}
 	defer unix.Close(int(fd)) //nolint:errcheck // nothing was written to it
-	for _, path := range readable {
-		if err := landlockAllow(fd, path, landlockRead); err != nil {
-			return err
-		}
-	}
-	for _, path := range runnable {
-		if err := landlockAllow(fd, path, landlockRead|unix.LANDLOCK_ACCESS_FS_EXECUTE); err != nil {
-			return err
+	for _, rule := range []struct {
+		paths []string
+		may   uint64
+	}{
+		{a.read, landlockRead}, {a.run, landlockRead | unix.LANDLOCK_ACCESS_FS_EXECUTE}, {a.write, landlockRead | unix.LANDLOCK_ACCESS_FS_WRITE_FILE},
+	} {
+		for _, path := range rule.paths {
+			if err := landlockAllow(fd, path, rule.may); err != nil {
+				return err
+			}
 		}
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
@@ -159,7 +166,7 @@ func landlock(readable, runnable []string) error {
 	return nil
 }
 
-func landlockAllow(ruleset uintptr, path string, access uint64) error {
+func landlockAllow(ruleset uintptr, path string, may uint64) error {
 	if path == "" {
 		return nil
 	}
@@ -176,9 +183,9 @@ func landlockAllow(ruleset uintptr, path string, access uint64) error {
 		return err
 	}
 	if s.Mode&unix.S_IFMT != unix.S_IFDIR {
-		access &^= unix.LANDLOCK_ACCESS_FS_READ_DIR
+		may &^= unix.LANDLOCK_ACCESS_FS_READ_DIR
 	}
-	rule := unix.LandlockPathBeneathAttr{Allowed_access: access, Parent_fd: int32(fd)}
+	rule := unix.LandlockPathBeneathAttr{Allowed_access: may, Parent_fd: int32(fd)}
 	if _, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, ruleset, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0); errno != 0 {
 		return fmt.Errorf("allow %s: %w", path, errno)
 	}
@@ -231,11 +238,16 @@ func peakMemory() int64 {
 	return u.Maxrss << 10
 }
 
-// become binds this process and executes the program for OCR in it.
+// programs are where a program for OCR is, or finds an interpreter.
+var programs = []string{"/bin", "/usr/bin", "/usr/local"}
+
+// become binds this process and executes the program for OCR in it: its data
+// and its libraries are all that it may read, and nothing that it may write.
 func (t task) become() error {
 	runtime.LockOSThread()
 	t.limit(0)
-	if err := landlock([]string{"/usr/share", "/proc/self", "/sys/devices/system/cpu", "/etc"}, append([]string{t.Program}, libraries...)); err != nil {
+	run := append(append([]string{t.Program}, libraries...), programs...)
+	if err := landlock(access{read: []string{"/usr/share", "/proc", "/sys/devices/system/cpu"}, run: run, write: []string{"/dev/null"}}); err != nil {
 		fmt.Fprintln(os.Stderr, err) // it goes on: the limits hold, and the program can be killed
 	}
 	env := []string{"OMP_THREAD_LIMIT=1", "PATH=/usr/bin:/bin"}

@@ -39,17 +39,18 @@ func (p *Pool) pictures(ctx context.Context) func([]byte) reading {
 	if p.o.OCR == nil {
 		return nil
 	}
-	return func(picture []byte) reading { return p.o.OCR.read(ctx, picture) }
+	return func(picture []byte) reading { return p.readPicture(ctx, picture) }
 }
 
-// read returns the text of one picture.
-func (o *OCR) read(ctx context.Context, picture []byte) reading {
+// readPicture returns the text of one picture.
+func (p *Pool) readPicture(ctx context.Context, picture []byte) reading {
+	o := p.o.OCR
 	out := reading{Status: mail.TextOK, Extractor: ocrExtractor}
 	ctx, cancel := context.WithTimeout(ctx, wallFactor*ocrTimeout)
 	defer cancel()
 	t := task{Do: doRead, Memory: ocrMemory, CPU: int(ocrTimeout / time.Second), Program: o.Program,
 		Args: []string{"stdin", "stdout", "-l", strings.Join(o.Languages, "+")}}
-	text, err := t.filter(ctx, picture)
+	text, err := p.filter(ctx, t, picture)
 	switch {
 	case ctx.Err() != nil:
 		out.Status, out.Detail = mail.TextTimeout, "the picture took too long"
@@ -65,8 +66,8 @@ func (o *OCR) read(ctx context.Context, picture []byte) reading {
 
 // filter runs a process that reads its input and writes an output, and returns
 // the output; never much more than a picture's text may have.
-func (t task) filter(ctx context.Context, input []byte) ([]byte, error) {
-	c, err := launch(t, false)
+func (p *Pool) filter(ctx context.Context, t task, input []byte) ([]byte, error) {
+	c, _, err := p.spawn(t)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func TestJail(t *testing.T) {
 // A reader that dies costs its document and no other. It is tried in two
 // processes.
 func TestPoolSurvives(t *testing.T) {
-	p := newPool(t, Options{Workers: 1, Timeout: 300 * time.Millisecond, Memory: 256 << 20})
+	p := newPool(t, Options{Workers: 1, Timeout: 100 * time.Millisecond, Memory: 256 << 20})
 	for _, tc := range []struct {
 		name   string
 		status mail.TextStatus
