@@ -176,8 +176,20 @@ func TestCyclicChains(t *testing.T) {
 	}
 }
 
-// TestEveryCut: a document that ends anywhere gives a status and no panic, and
-// never claims to be whole once its text is not.
+// TestCutCompoundFile: a compound file that lost its last octets, and with them
+// the end of a table or of the directory, still gives its text.
+func TestCutCompoundFile(t *testing.T) {
+	t.Parallel()
+	b := docOf("hello "+strings.Repeat("word ", 2000), "und größer")
+	for _, cut := range []int{1, 10, 100, 300} {
+		res := limited(t, "a.doc", b[:len(b)-cut], extract.Limits{})
+		if !strings.Contains(res.Text, "hello") || !strings.Contains(res.Text, "größer") {
+			t.Errorf("cut by %d: %s, %.40q (%s)", cut, res.Status, res.Text, res.Detail)
+		}
+	}
+}
+
+// TestEveryCut: a document that ends anywhere gives a status and no panic.
 func TestEveryCut(t *testing.T) {
 	t.Parallel()
 	for name, b := range documents(t) {
