@@ -115,6 +115,7 @@ crash: servers
 	MAILKEEP_LARGE=1 $(GO) test -run '^TestRow61' ./poller
 	MAILKEEP_KILLS=200 $(GO) test -timeout 30m -run 'Cuts|Flips' ./sink/ledger
 	MAILKEEP_PLANTED=100000 $(GO) test -timeout 60m -run '^TestPlantedTruth' ./indexer
+	MAILKEEP_RECALL=1 $(GO) test -timeout 30m -run '^TestRecall' ./internal/app
 	MAILKEEP_KILLS=200 MAILKEEP_FAULTS=all $(GO) test -timeout 4h -v -run 'Kill|Fault|DiskFull|^TestK[0-9]' ./cmd/mailkeep
 
 # What is printed from the code: configuration reference and golden files.
