@@ -76,6 +76,9 @@ func (s *scanner) guess(off int64) string {
 
 // next finds the first boundary line of the stack at or behind the line start off.
 func (s *scanner) next(off int64) stop {
+	if len(s.stack) == 0 {
+		return stop{level: -1, off: s.w.size, next: s.w.size}
+	}
 	for from := off; ; {
 		line, at, next := s.dashes(from)
 		if at >= s.w.size {

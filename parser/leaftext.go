@@ -88,8 +88,11 @@ func (p *parse) leafText(n *node, b []byte, how format, limit int) (cut bool) {
 		}
 	}
 	r, asItStands := charset.AsItStands(b, label)
-	if !asItStands || how != markup {
+	switch {
+	case !asItStands:
 		r = charset.Decode(b, label)
+	case how != markup:
+		r.Text = string(b)
 	}
 	n.used, n.source = r.Used, charsetSource(label, r)
 	p.charsetDefects(n, r)

@@ -24,6 +24,10 @@ func Plain(s string, limit int) (text string, cut bool) {
 		if i == len(s) {
 			break
 		}
+		if s[i] == '\r' && i+1 < len(s) && s[i+1] == '\n' {
+			i++
+			continue
+		}
 		r, n := utf8.DecodeRuneInString(s[i:])
 		i += n
 		if r == '\r' && (i == len(s) || s[i] != '\n' && s[i] != '\r') {
