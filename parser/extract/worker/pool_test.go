@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -66,7 +67,7 @@ func TestJail(t *testing.T) {
 	}
 	for _, g := range p.State().Guards {
 		t.Logf("guard %s: missing %q", g.Name, g.Missing)
-		if g.Name == GuardSeccomp && g.Missing != "" {
+		if g.Name == GuardSeccomp && g.Missing != "" && runtime.GOOS == "linux" {
 			t.Errorf("no system call is refused: %s", g.Missing)
 		}
 	}
