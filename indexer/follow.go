@@ -68,21 +68,16 @@ var errSwapped = errors.New("another generation serves now")
 
 // pumpServing pumps into the serving generation until something fails.
 func (x *Index) pumpServing(ctx context.Context, f feed, progress func(mail.Cursor)) error {
-	x.pumpGate.Lock()
-	defer x.pumpGate.Unlock()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	x.setPumping(func() { cancel(errSwapped) })
-	defer x.setPumping(nil)
+	x.turn.Lock()
+	x.pumpGate.Lock()
+	defer x.pumpGate.Unlock()
+	x.pumping = func() { cancel(errSwapped) }
+	x.turn.Unlock()
 	p := f.pump()
 	p.progress, p.endless = progress, true
 	return errors.Join(x.pump(ctx, p), context.Cause(ctx))
-}
-
-func (x *Index) setPumping(stop func()) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.pumping = stop
 }
 
 // pause waits; it reports whether ctx is still alive.

@@ -148,8 +148,11 @@ type Index struct {
 	building *generation // nil, or what will take the place of serving
 	closed   bool
 
-	pumping  context.CancelFunc // ends the pump of the serving generation; nil if none runs
-	pumpGate sync.Mutex         // held while that pump runs
+	// turn is held by who is about to run the pump of the serving generation, or
+	// to put another generation in its place; pumpGate while that pump runs.
+	turn     sync.Mutex
+	pumping  func() // guarded by turn: ends the pump that runs, if any does
+	pumpGate sync.Mutex
 }
 
 // Open opens the index in o.Dir, or makes an empty one. Errors: mail.InUse if

@@ -109,6 +109,8 @@ func (p *pump) feed(ctx context.Context) error {
 		case next > at:
 			at = next
 			continue
+		case p.writer.keep: // a record that was asked for is none
+			return nil
 		case !p.endless:
 			return mail.Errorf(mail.Corrupt, "the ledger shows no record at %d, before its size %d", at, p.target)
 		}

@@ -20,7 +20,7 @@ import (
 func (x *Index) Redo(ctx context.Context, src Source, parse ParseFunc, date DateFunc, ids []mail.ID) error {
 	var seqs []uint64
 	for _, id := range ids {
-		if id.Partition == x.opts.Partition {
+		if id.Partition == x.opts.Partition && id.Seq < x.Position() {
 			seqs = append(seqs, id.Seq)
 		}
 	}

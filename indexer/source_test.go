@@ -25,10 +25,11 @@ type fakeLedger struct {
 	raws    map[uint64][]byte
 	rawErr  map[uint64]error // what Raw returns for these
 	opened  map[uint64]int
+	step    time.Duration // between records
 }
 
 func newLedger() *fakeLedger {
-	return &fakeLedger{grown: make(chan struct{}), raws: map[uint64][]byte{}, rawErr: map[uint64]error{}, opened: map[uint64]int{}}
+	return &fakeLedger{grown: make(chan struct{}), raws: map[uint64][]byte{}, rawErr: map[uint64]error{}, opened: map[uint64]int{}, step: time.Second}
 }
 
 var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -62,7 +63,7 @@ func (l *fakeLedger) append(r mail.Record) mail.Record {
 	defer l.mu.Unlock()
 	r.ID = mail.ID{Seq: uint64(len(l.records))}
 	r.Next = r.ID.Seq + 1
-	r.Time = epoch.Add(time.Duration(r.ID.Seq) * time.Second)
+	r.Time = epoch.Add(time.Duration(r.ID.Seq) * l.step)
 	l.records = append(l.records, r)
 	close(l.grown)
 	l.grown = make(chan struct{})

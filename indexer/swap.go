@@ -42,11 +42,10 @@ func (x *Index) finish(ctx context.Context, f feed, g *generation, progress func
 	}
 	// What was sealed meanwhile is little. The pump of the serving generation is
 	// stopped for it, so that it does not run away.
-	x.mu.RLock()
-	stop := x.pumping
-	x.mu.RUnlock()
-	if stop != nil {
-		stop()
+	x.turn.Lock()
+	defer x.turn.Unlock()
+	if x.pumping != nil {
+		x.pumping()
 	}
 	x.pumpGate.Lock()
 	defer x.pumpGate.Unlock()
