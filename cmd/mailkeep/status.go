@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -58,6 +60,9 @@ func renderStatus(out io.Writer, r app.StatusReport) error {
 	}
 	if r.Store != nil {
 		renderStore(w, r.Time, r.Store)
+	}
+	if x := r.Extraction; x != nil {
+		renderExtraction(w, x)
 	}
 	if q := r.Queue; q != nil {
 		fmt.Fprintf(w, "\nqueue: %s, %s\n", count(q.Messages, "message"), octets(int64(q.Octets)))
@@ -190,6 +195,17 @@ func renderPartitions(w io.Writer, now time.Time, partitions []app.PartitionStat
 		}
 	}
 	return nil
+}
+
+// renderExtraction prints what reads documents, once that has begun, and what
+// does not guard it.
+func renderExtraction(w io.Writer, x *app.ExtractionStatus) {
+	if x.Started > 0 {
+		fmt.Fprintf(w, "documents: %d being read, %d waiting; %s started, %d lost\n", x.Running, x.Waiting, count(uint64(x.Started), "worker"), x.Lost)
+	}
+	for _, name := range slices.Sorted(maps.Keys(x.Missing)) {
+		printLine(w, "documents are read without the guard "+name+": "+x.Missing[name])
+	}
 }
 
 // renderStore prints where segments are stored, and whether they are safe there.

@@ -54,7 +54,7 @@ func (a *App) status(ctx context.Context) (StatusReport, error) {
 		}
 	}
 	r.judge(a.boxes)
-	r.Store = a.storeStatus()
+	r.Store, r.Extraction = a.storeStatus(), a.reading.texts.status()
 	depth, err := a.bus.Depth(ctx)
 	if err == nil {
 		r.Queue = &QueueStatus{Messages: depth.Messages, Octets: depth.Bytes}

@@ -101,6 +101,9 @@ type StatusReport struct {
 	Queue *QueueStatus `json:"queue,omitempty"`
 	// Store is nil without one, or when the archive is read offline.
 	Store *StoreStatus `json:"store,omitempty"`
+	// Extraction is nil when documents are not read, or when the archive is read
+	// offline.
+	Extraction *ExtractionStatus `json:"extraction,omitempty"`
 }
 
 // A MailboxStatus is what the archive knows of a mailbox; the last session is
