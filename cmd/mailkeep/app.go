@@ -66,6 +66,14 @@ type application struct {
 	// mail.InUse while another process runs on the archive.
 	Reindex func(ctx context.Context, c *configs.Config, console app.Console) error
 
+	// Reparse reads messages again for the index, also while a process works on the
+	// archive. mail.Invalid for an order that cannot be.
+	Reparse func(ctx context.Context, c *configs.Config, o mail.ReparseOrder, console app.Console) (mail.Reparsed, error)
+
+	// Inspect reads a message that is in no archive, as the indexer would. A message
+	// comes without an error, however broken it is.
+	Inspect func(ctx context.Context, r io.ReaderAt, size int64, o app.InspectOptions) (*mail.Message, error)
+
 	// Hold places a legal hold or releases one, also while a process works on the
 	// archive, and returns the matter. mail.NotFound for a message, mailbox or matter
 	// that is unknown.

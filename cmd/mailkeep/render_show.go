@@ -20,6 +20,7 @@ func renderMessage(out io.Writer, rec mail.Record, m *mail.Message, all bool, s 
 	} else {
 		renderHeader(w, m, s)
 	}
+	renderEnvelope(w, m.Envelope, s)
 	fmt.Fprintln(w)
 	renderText(w, m)
 	renderAttachments(w, m, s)

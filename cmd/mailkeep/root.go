@@ -54,8 +54,8 @@ Environment variables (MAILKEEP_...) and flags override it.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef(cmd.CommandPath(), "%w", err)
 	})
-	root.AddCommand(p.demo(), p.run(), p.drain(), p.search(), p.show(), p.proof(), p.verify(), p.status(),
-		p.mailbox(), p.hold(), p.erase(), p.reindex(), p.backup(), p.restore(), p.repair(), p.newKey(), p.keys(), p.config(), p.health(), p.version())
+	root.AddCommand(p.demo(), p.run(), p.drain(), p.search(), p.show(), p.parse(), p.proof(), p.verify(), p.status(),
+		p.mailbox(), p.hold(), p.erase(), p.reindex(), p.reparse(), p.backup(), p.restore(), p.repair(), p.newKey(), p.keys(), p.config(), p.health(), p.version())
 	root.InitDefaultCompletionCmd()
 	root.SetUsageFunc(plainSwitches(root.UsageFunc()))
 	p.prepare(root)

@@ -23,6 +23,8 @@ func wire() application {
 		},
 		Verify:  app.Verify,
 		Reindex: app.Reindex,
+		Inspect: app.Inspect,
+		Reparse: app.Reparse,
 
 		Backup:      app.Backup,
 		CheckBackup: app.CheckBackup,

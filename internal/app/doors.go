@@ -49,6 +49,7 @@ func (a *App) service() web.Service {
 			return p.index.Summary(ctx)
 		}
 		s.IndexDocuments = a.indexDocuments
+		s.Reparse = a.reparse
 	}
 	if a.has(RoleArchive) {
 		s.Status = func(ctx context.Context) (any, error) { return a.status(ctx) }

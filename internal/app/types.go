@@ -43,6 +43,7 @@ const (
 	PhaseBackup  Phase = "backup"  // Subject is "archive"; Done and Total count octets
 	PhaseRestore Phase = "restore" // Subject is "archive"; Done and Total count octets
 	PhaseRepair  Phase = "repair"  // Subject is "archive"; Done and Total count octets
+	PhaseReparse Phase = "reparse" // Subject is "archive"; Done and Total count messages
 )
 
 // A Progress tells how far one piece of work has come.
@@ -101,9 +102,6 @@ type StatusReport struct {
 	Queue *QueueStatus `json:"queue,omitempty"`
 	// Store is nil without one, or when the archive is read offline.
 	Store *StoreStatus `json:"store,omitempty"`
-	// Extraction is nil when documents are not read, or when the archive is read
-	// offline.
-	Extraction *ExtractionStatus `json:"extraction,omitempty"`
 }
 
 // A MailboxStatus is what the archive knows of a mailbox; the last session is

@@ -142,6 +142,11 @@ func readFailure(resp *http.Response) error {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&f); err != nil {
 		return fmt.Errorf("the running mailkeep answers %s", resp.Status)
 	}
+	return f.err()
+}
+
+// err is the error that a failure told of.
+func (f Failure) err() error {
 	kind := mail.Other
 	for k := range statuses {
 		if k.String() == f.Kind {

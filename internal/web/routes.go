@@ -27,6 +27,9 @@ type Service struct {
 	Hold    func(context.Context, mail.Hold) (mail.Matter, error)
 	Matters func(context.Context) ([]mail.Matter, error)
 	Erase   func(context.Context, mail.EraseOrder) (mail.Erased, error)
+	// Reparse reads messages again for the index, and tells how far it has come; it
+	// ends soon after its context does.
+	Reparse func(ctx context.Context, o mail.ReparseOrder, tell func(mail.Reparsed)) (mail.Reparsed, error)
 	// CatalogSummary and IndexSummary identify the content of the views of a
 	// partition, for verify.
 	CatalogSummary func(context.Context, uint16) (mail.ViewSummary, error)
@@ -56,6 +59,8 @@ func Control(s Service) http.Handler {
 	handle(mux, "GET /v1/matters", s.Matters != nil, s.matters)
 	// Erases what the order in the body names.
 	handle(mux, "POST /v1/erase", s.Erase != nil, ordered(s.Erase))
+	// Reads again what the order in the body names; lines of its progress.
+	handle(mux, "POST /v1/reparse", s.Reparse != nil, s.reparse)
 	// Position, size and digest of a view, for comparison with the ledger.
 	handle(mux, "GET /v1/partitions/{p}/catalog", s.CatalogSummary != nil, summary(s.CatalogSummary))
 	handle(mux, "GET /v1/partitions/{p}/index", s.IndexSummary != nil, summary(s.IndexSummary))
