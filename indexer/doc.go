@@ -32,17 +32,24 @@
 //
 // # What is a word
 //
-// See tokenizer. Words are folded: case, accents and compatibility forms do not
-// matter, so "isenbock" finds "Isenböck"; ß is ss. ä is a and not ae: folding
-// ae as well would make "Michael" unfindable by half of its spellings. Nothing
-// is stemmed and no word is dropped, so that a phrase is exactly what was
+// See tokenizer and docs/search.md. Words are folded: case, accents and
+// compatibility forms do not matter. A word with ä and the like is indexed in two
+// spellings, so that "isenbock" and "isenboeck" find "Isenböck"; folding ae to a
+// would do with one, and make "Michael" unfindable by half of its spellings.
+// Nothing is stemmed and no word is dropped, so that a phrase is exactly what was
 // written. Scripts without spaces are indexed as pairs of characters.
+//
+// Each text is in one field alone. What is asked for anywhere is looked up in all
+// fields of words: nine look-ups cost less than to index each word twice, and a
+// phrase cannot reach from one text into the next anyway.
+//
+// How places are packed is told in field.go. It halves the index.
 //
 // # Order of hits
 //
 // Newest first means by effective date, as people expect, and by position where
 // dates are equal. Each document has one sortable column with both; it costs
-// some 30 octets of disk and 0.3 microseconds per hit. Days are UTC.
+// some 30 octets of disk and 0.3 microseconds per hit.
 //
 // # Cost of a query
 //

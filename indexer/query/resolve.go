@@ -54,7 +54,7 @@ func resolveAll(kids []Node, means func(Exact) (Node, error)) ([]Node, error) {
 
 func meaning(n Exact, means func(Exact) (Node, error)) (Node, error) {
 	if means == nil {
-		return nil, mail.Errorf(mail.Invalid, "%s: cannot be searched for in this archive", n.Name)
+		return nil, mail.WithHint(mail.Errorf(mail.Invalid, "%s: cannot be searched for here", n.Name), "leave it out")
 	}
 	to, err := means(n)
 	if err != nil {
