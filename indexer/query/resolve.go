@@ -1,6 +1,10 @@
 package query
 
-import "github.com/mailkeep/mailkeep/mail"
+import (
+	"slices"
+
+	"github.com/mailkeep/mailkeep/mail"
+)
 
 // MaxRecords is how many positions a Records may list.
 const MaxRecords = 100_000
@@ -69,11 +73,4 @@ func meaning(n Exact, means func(Exact) (Node, error)) (Node, error) {
 	return to, nil
 }
 
-func outside(name string) bool {
-	for _, o := range Outside {
-		if o == name {
-			return true
-		}
-	}
-	return false
-}
+func outside(name string) bool { return slices.Contains(Outside, name) }
