@@ -29,7 +29,7 @@ func FuzzQuickBody(f *testing.F) {
 func FuzzQuickAddresses(f *testing.F) {
 	for _, s := range []string{
 		"ann@example.org", "<ann@example.org>", "Ann B. Example <ann@example.org>, bob@example.org", "\"Doe, Jane\" <jane@example.org>", "=?utf-8?Q?J=C3=B6rg?= <j@example.org>",
-		"a@b,", ",a@b", "a b@c", "Ann<a@b>", "\"\" <a@b>", "a.b. <c@d>", "a..b <c@d>", "x <a@b.>", "x <.a@b>", "a@b (c)", "a  b <c@d>", "\"a\"b <c@d>", "\"=?utf-8?Q?a?=\" <c@d>", "A@B.org ,\tc@d ",
+		"a@b,", ",a@b", "a b@c", "Ann<a@b>", "\"\" <a@b>", "a.b. <c@d>", "a..b <c@d>", ".a <b@c>", "x <a@b.>", "x <.a@b>", "a@b (c)", "a  b <c@d>", "\"a\"b <c@d>", "\"=?utf-8?Q?a?=\" <c@d>", "A@B.org ,\tc@d ",
 	} {
 		f.Add(s)
 	}

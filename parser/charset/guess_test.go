@@ -10,23 +10,24 @@ import (
 
 // guessTexts are ordinary sentences of their languages.
 var guessTexts = map[string]string{
-	"ja": "お世話になっております。先日の会議の資料をお送りいたしますので、ご確認をお願いいたします。",
-	"ko": "안녕하세요. 지난주 회의 자료를 보내 드리니 확인해 주시기 바랍니다. 감사합니다.",
-	"zh": "您好，上周会议的资料已经发送给您，请查收。如果有任何问题，请随时与我们联系。谢谢！",
-	"tw": "您好，上週會議的資料已經寄給您，請查收。如果有任何問題，請隨時與我們聯絡。謝謝！",
-	"ru": "Здравствуйте! Отправляю вам материалы прошлой встречи, пожалуйста, проверьте их до конца недели.",
-	"el": "Καλημέρα σας, σας στέλνω το υλικό της συνάντησης της προηγούμενης εβδομάδας για έλεγχο.",
-	"he": "שלום רב, מצורפים החומרים של הפגישה מהשבוע שעבר, נא לבדוק אותם ולחזור אלינו בהקדם.",
-	"ar": "السلام عليكم، أرسل إليكم مواد الاجتماع من الأسبوع الماضي، يرجى مراجعتها والرد علينا.",
-	"de": "Schöne Grüße aus München, die Unterlagen für das nächste Gespräch schicken wir Ihnen übermorgen früh zurück, größtenteils überarbeitet.",
-	"fr": "Été après été, les élèves présentaient leurs expériences à l'école où ils étaient déjà passés; voilà le résumé de l'année écoulée.",
-	"pl": "Dzień dobry, w załączeniu przesyłam materiały ze spotkania, proszę o sprawdzenie i odpowiedź.",
+	"ja":  "お世話になっております。先日の会議の資料をお送りいたしますので、ご確認をお願いいたします。",
+	"ko":  "안녕하세요. 지난주 회의 자료를 보내 드리니 확인해 주시기 바랍니다. 감사합니다.",
+	"zh":  "您好，上周会议的资料已经发送给您，请查收。如果有任何问题，请随时与我们联系。谢谢！",
+	"zh2": "一大人国中文会事日火水工天十手口王公四五六七八九安全学校老师",
+	"tw":  "您好，上週會議的資料已經寄給您，請查收。如果有任何問題，請隨時與我們聯絡。謝謝！",
+	"ru":  "Здравствуйте! Отправляю вам материалы прошлой встречи, пожалуйста, проверьте их до конца недели.",
+	"el":  "Καλημέρα σας, σας στέλνω το υλικό της συνάντησης της προηγούμενης εβδομάδας για έλεγχο.",
+	"he":  "שלום רב, מצורפים החומרים של הפגישה מהשבוע שעבר, נא לבדוק אותם ולחזור אלינו בהקדם.",
+	"ar":  "السلام عليكم، أرسل إليكم مواد الاجتماع من الأسبوع الماضي، يرجى مراجعتها والرد علينا.",
+	"de":  "Schöne Grüße aus München, die Unterlagen für das nächste Gespräch schicken wir Ihnen übermorgen früh zurück, größtenteils überarbeitet.",
+	"fr":  "Été après été, les élèves présentaient leurs expériences à l'école où ils étaient déjà passés; voilà le résumé de l'année écoulée.",
+	"pl":  "Dzień dobry, w załączeniu przesyłam materiały ze spotkania, proszę o sprawdzenie i odpowiedź.",
 }
 
 func TestGuess(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ text, charset, want string }{
-		{"ja", "euc-jp", "euc-jp"}, {"ja", "shift_jis", "shift_jis"}, {"ko", "euc-kr", "euc-kr"}, {"zh", "gbk", "gbk"}, {"tw", "big5", "big5"},
+		{"ja", "euc-jp", "euc-jp"}, {"ja", "shift_jis", "shift_jis"}, {"ko", "euc-kr", "euc-kr"}, {"zh", "gbk", "gbk"}, {"zh2", "gbk", "gbk"}, {"tw", "big5", "big5"},
 		{"ru", "windows-1251", "windows-1251"}, {"ru", "koi8-r", "koi8-r"}, {"ru", "iso-8859-5", "iso-8859-5"}, {"ru", "ibm866", "ibm866"},
 		{"el", "windows-1253", "windows-1253"}, {"he", "windows-1255", "windows-1255"}, {"ar", "windows-1256", "windows-1256"},
 		{"de", "windows-1252", Windows}, {"fr", "windows-1252", Windows}, {"de", "macintosh", Windows},
