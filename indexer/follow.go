@@ -103,8 +103,9 @@ func (x *Index) CatchUp(ctx context.Context, src Source, parse ParseFunc, date D
 	defer x.following.Unlock()
 	begin, from := x.opts.Now(), x.Position()
 	f := feed{src, parse, date}
-	// An index that is ahead of its ledger can only be replaced.
-	if x.Position() <= src.Size() || !x.State().Building {
+	// What is about to be replaced need not catch up, and cannot if it is ahead of
+	// its ledger.
+	if !x.State().Building {
 		p := f.pump()
 		p.progress, p.target = progress, src.Size()
 		if err := x.pump(ctx, p); err != nil {

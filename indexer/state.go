@@ -17,6 +17,14 @@ type State struct {
 	Built    uint64
 }
 
+// Lost counts the records in Missing, but for those of a gap without end.
+func (s State) Lost() (n uint64) {
+	for _, g := range s.Missing {
+		n += max(g.To, g.From) - g.From
+	}
+	return n
+}
+
 // State returns how the index is now.
 func (x *Index) State() State {
 	x.mu.RLock()

@@ -107,6 +107,9 @@ func renderCoverage(w io.Writer, c mail.Coverage) {
 	for _, f := range c.Failed {
 		printLine(w, "NOT SEARCHED: "+f)
 	}
+	for _, g := range c.Missing {
+		printLine(w, fmt.Sprintf("NOT SEARCHED: records %d to %d of partition %d: %s", g.From, g.To-1, g.Partition, g.Why))
+	}
 	for _, status := range []mail.TextStatus{mail.TextEncrypted, mail.TextFailed, mail.TextTruncated, mail.TextTimeout, mail.TextUnsupported, mail.TextSkipped} {
 		if n := c.Partly[status]; n > 0 {
 			fmt.Fprintf(w, "not fully readable: %s: %s\n", count(n, "message"), textReasons[status])

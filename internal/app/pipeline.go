@@ -222,6 +222,7 @@ func (a *App) openIndex(ctx context.Context, p *partition) (err error) {
 	a.life.work(ctx, "indexer", func(ctx context.Context) error {
 		return p.index.Follow(ctx, p.source, a.indexed, parser.EffectiveDate, func(c mail.Cursor) {
 			a.metrics.Index(c)
+			a.metrics.IndexMissing(p.number, p.index.State().Lost())
 			a.log.DebugContext(ctx, "indexed", slog.Uint64("position", c.Position), slog.Uint64("size", c.Size))
 		})
 	})

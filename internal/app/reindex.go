@@ -128,8 +128,14 @@ func fold(ctx context.Context, k *catalog.Catalog, l source, end uint64) error {
 	return k.Apply(batch)
 }
 
+// index builds the index of a partition anew, beside the one that is there: if it
+// is interrupted, that one serves, and the next to open it goes on.
 func (r rebuild) index(ctx context.Context, p uint16, l source) error {
-	if err := indexer.Drop(r.dir.index(p)); err != nil {
+	x, err := indexer.Open(indexer.Options{Dir: r.dir.index(p), Partition: p, Logger: r.log})
+	if err != nil {
+		return err
+	}
+	if err := joinClose(x.Renew(l.Size()), x); err != nil {
 		return err
 	}
 	return r.followIndex(ctx, p, l)

@@ -97,6 +97,7 @@ type merge struct {
 	failed  []bool // by partition: it is asked again for the next page
 	out     mail.SearchAnswer
 	asked   int
+	partial bool // an answer did not rest on all of its partition
 }
 
 func (m *merge) ended(i int) bool { return m.pages[i] == pagesEnd }
@@ -116,6 +117,8 @@ func (m *merge) add(i int, a partitionAnswer) {
 	m.out.Query, m.out.Understood, m.out.Explanation, m.out.Warnings = a.Query, a.Understood, a.Explanation, a.Warnings
 	m.out.Total += a.Total
 	m.out.Coverage.Cursors = append(m.out.Coverage.Cursors, a.Coverage.Cursors...)
+	m.out.Coverage.Missing = append(m.out.Coverage.Missing, a.Coverage.Missing...)
+	m.partial = m.partial || !a.Coverage.Complete
 	for status, n := range a.Coverage.Partly {
 		if m.out.Coverage.Partly == nil {
 			m.out.Coverage.Partly = map[mail.TextStatus]uint64{}
@@ -153,7 +156,7 @@ func (m *merge) answer(ctx context.Context) (mail.SearchAnswer, error) {
 	if len(m.out.Hits) > 0 { // no page follows one that only failures have left empty
 		m.out.Next = writePages(m.pages)
 	}
-	m.out.Coverage.Complete = len(m.errs) == 0 && !slices.ContainsFunc(m.out.Coverage.Cursors, func(c mail.Cursor) bool { return c.Position < c.Size })
+	m.out.Coverage.Complete = len(m.errs) == 0 && !m.partial
 	return m.out, nil
 }
 

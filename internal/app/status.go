@@ -119,6 +119,8 @@ func reportStatus(configured []configs.ResolvedMailbox, parts []*partition) (Sta
 		ps := PartitionStatus{Partition: p.number, Records: p.source.Size(), Catalog: p.catalog.Cursor()}
 		if p.index != nil {
 			ps.Index = p.index.Position()
+			state := p.index.State()
+			ps.IndexMissing, ps.IndexBuilding = state.Missing, state.Building
 		}
 		var err error
 		if ps.Segments, ps.Octets, err = p.source.Usage(); err != nil {

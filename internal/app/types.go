@@ -102,6 +102,9 @@ type StatusReport struct {
 	Queue *QueueStatus `json:"queue,omitempty"`
 	// Store is nil without one, or when the archive is read offline.
 	Store *StoreStatus `json:"store,omitempty"`
+	// Extraction is nil when documents are not read, or when the archive is read
+	// offline.
+	Extraction *ExtractionStatus `json:"extraction,omitempty"`
 }
 
 // A MailboxStatus is what the archive knows of a mailbox; the last session is
@@ -164,6 +167,11 @@ type PartitionStatus struct {
 	Octets    int64  `json:"octets"`  // on disk
 	Catalog   uint64 `json:"catalog"` // position of the catalog
 	Index     uint64 `json:"index"`   // position of the index
+	// IndexMissing are the records before that position that cannot be searched
+	// now: their shards failed, or are being built anew.
+	IndexMissing []mail.Gap `json:"index_missing,omitempty"`
+	// IndexBuilding says that the index is being built anew beside this one.
+	IndexBuilding bool `json:"index_building,omitempty"`
 	// Log is the transparency log, as a running process knows it.
 	Log *LogStatus `json:"log,omitempty"`
 	// Verified is how far the running process has verified the ledger.

@@ -38,7 +38,7 @@ type Metrics struct {
 	boxSealed, boxSealedBytes        *prometheus.CounterVec
 	sealed, sealedBytes, duplicates  prometheus.Counter
 	sealSeconds                      prometheus.Histogram
-	ledger, index, findings          *prometheus.GaugeVec
+	ledger, index, findings, missing *prometheus.GaugeVec
 	queueMessages, queueBytes, limit prometheus.Gauge
 	failures, envelopes              *prometheus.CounterVec
 	store                            storeMetrics
@@ -86,6 +86,7 @@ func (m *Metrics) archive() {
 	m.registry.MustRegister(m.sealSeconds)
 	m.ledger = m.gauges("ledger_records", "Records that the ledger holds durably.", "partition")
 	m.findings = m.gauges("verify_findings", "Findings of damage in the ledger that stand.", "partition")
+	m.missing = m.gauges("index_missing_records", "Records that cannot be searched because a shard of the index is being built again.", "partition")
 	m.index = m.gauges("index_records", "Records that the index has handled.", "partition")
 	m.envelopes = m.counters("envelopes_total", "Messages indexed of mailboxes in which mail tells whom it was for, by what told it: a journal report, a field, nothing (none), or a report that is not understood (unparsed).", "found")
 	m.extraction()
@@ -149,6 +150,12 @@ func (m *Metrics) Ledger(partition uint16, size uint64) {
 // Findings sets how many findings of damage stand in a partition's ledger.
 func (m *Metrics) Findings(partition uint16, n int) {
 	m.findings.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(n))
+}
+
+// IndexMissing sets how many records of a partition cannot be searched because a
+// shard of its index failed.
+func (m *Metrics) IndexMissing(partition uint16, records uint64) {
+	m.missing.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(records))
 }
 
 // Index sets how far the index of a partition has come, and the size of the
