@@ -242,7 +242,7 @@ func (r *reading) stream(s *storage, name string) ([]byte, error) {
 }
 
 func (r *reading) octets(c *compound, n *node) ([]byte, error) {
-	if err := r.ctx.Err(); err != nil {
+	if err := r.ended(); err != nil {
 		return nil, err
 	}
 	size := min(n.size, uint64(max(0, min(r.unpacked, r.lim.Entry))))

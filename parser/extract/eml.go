@@ -10,10 +10,10 @@ import (
 // mail reads a message that is a document: attached as a file, in an archive,
 // or a page that a browser saved (MHTML).
 func (r *reading) mail() error {
-	if r.tools.Mail == nil || r.tools.Part == nil {
+	if r.parse == nil || r.part == nil {
 		return errUnsupported
 	}
-	m := r.tools.Mail(r.doc.Data)
+	m := r.parse(r.doc.Data)
 	if m == nil {
 		return errors.New("the parser gave no message")
 	}
@@ -53,7 +53,7 @@ func (r *reading) mailPart(p mail.Part) error {
 		r.out.write(p.Text)
 		r.mark(p.FileName, p.TextStatus, "")
 	case p.TextStatus == mail.TextUnsupported && !p.Digest.IsZero():
-		src := r.tools.Part(bytes.NewReader(r.doc.Data), p)
+		src := r.part(bytes.NewReader(r.doc.Data), p)
 		b, err := r.container().meter(src, nil).all()
 		if err != nil {
 			r.mark(p.FileName, statusOf(err), err.Error())

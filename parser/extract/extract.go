@@ -54,7 +54,10 @@ type Tools struct {
 // for what has no text by nature.
 func Text(ctx context.Context, doc Document, lim Limits, tools Tools) Result {
 	lim = lim.orDefault()
-	w := &work{ctx: ctx, lim: lim, tools: tools, entries: lim.Entries, unpacked: lim.Unpacked}
+	w := &work{
+		ended: ctx.Err, lim: lim, entries: lim.Entries, unpacked: lim.Unpacked,
+		pdf: bind(ctx, tools.PDF), image: bind(ctx, tools.Image), parse: tools.Mail, part: tools.Part,
+	}
 	res := w.read(doc, lim.Text, 0)
 	res.Unpacked = lim.Unpacked - w.unpacked
 	return res
@@ -62,11 +65,22 @@ func Text(ctx context.Context, doc Document, lim Limits, tools Tools) Result {
 
 // A work is one call of Text: what is left of its budgets.
 type work struct {
-	ctx      context.Context // of the call; a work does not outlive it
+	ended    func() error // of the call's context
 	lim      Limits
-	tools    Tools
 	entries  int
 	unpacked int64
+
+	pdf, image func(b []byte, limit int) Result // nil where there is none
+	parse      func(raw []byte) *mail.Message
+	part       func(io.ReaderAt, mail.Part) io.Reader
+}
+
+// bind gives the call's context to a tool.
+func bind(ctx context.Context, f func(context.Context, []byte, int) Result) func([]byte, int) Result {
+	if f == nil {
+		return nil
+	}
+	return func(b []byte, limit int) Result { return f(ctx, b, limit) }
 }
 
 // A reading is the work on one document, at one depth.
@@ -118,7 +132,7 @@ func (r *reading) run() (err error) {
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
-	if err := r.ctx.Err(); err != nil {
+	if err := r.ended(); err != nil {
 		return err
 	}
 	return r.reader()(r)
@@ -174,7 +188,7 @@ func (r *reading) embed(doc Document) error {
 	}
 	r.out.write(res.Text)
 	r.out.owe(paraGap)
-	return r.ctx.Err()
+	return r.ended()
 }
 
 // inner reads a document found inside and accounts for it.
@@ -209,11 +223,11 @@ func (r *reading) mark(name string, status mail.TextStatus, detail string) {
 }
 
 // tool lets a function of the caller read the document.
-func (r *reading) tool(f func(context.Context, []byte, int) Result, otherwise error) error {
+func (r *reading) tool(f func([]byte, int) Result, otherwise error) error {
 	if f == nil {
 		return otherwise
 	}
-	res := f(r.ctx, r.doc.Data, r.out.room())
+	res := f(r.doc.Data, r.out.room())
 	r.out.write(res.Text)
 	r.res.Extractor, r.res.Detail, r.res.Status = res.Extractor, oneLine(res.Detail), res.Status
 	if res.Status == mail.TextNone {

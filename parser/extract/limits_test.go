@@ -234,3 +234,23 @@ func TestContextEndsWithin(t *testing.T) {
 		t.Errorf("%s: %q", res.Status, res.Text)
 	}
 }
+
+// TestLongCycle: a chain that turns back on itself ends there, however long its
+// stream claims to be.
+func TestLongCycle(t *testing.T) {
+	t.Parallel()
+	b := oleOf(file{name: "WordDocument", data: strings.Repeat("word ", 2000)}, file{name: "1Table", data: "x"})
+	entry := bytes.Index(b, wide("WordDocument"))
+	binary.LittleEndian.PutUint32(b[entry+120:], 0x7fffffff)
+	fat := (int(u32at(b, 76)) + 1) * 512
+	const last = (10_000+511)/512 - 1
+	if u32at(b, fat+4*last) != endOfChain {
+		t.Fatal("the chain ends elsewhere")
+	}
+	binary.LittleEndian.PutUint32(b[fat+4*last:], 0)
+	if res := limited(t, "a.doc", b, extract.Limits{}); res.Unpacked > int64(2*len(b)) {
+		t.Errorf("%d octets of a file of %d (%s)", res.Unpacked, len(b), res.Detail)
+	}
+}
+
+func u32at(b []byte, at int) uint32 { return binary.LittleEndian.Uint32(b[at:]) }

@@ -114,7 +114,7 @@ func (p *opc) part(name string, f func(*xmlReader) error) error {
 // broken notes a fault in a part. It returns an error where reading on is
 // useless.
 func (p *opc) broken(name string, err error) error {
-	if stop := p.ctx.Err(); stop != nil {
+	if stop := p.ended(); stop != nil {
 		return stop
 	}
 	if stop := p.full(); stop != nil {

@@ -40,9 +40,9 @@ func (r *reading) reader() func(*reading) error {
 	case XZ:
 		return (*reading).xz
 	case PDF:
-		return func(r *reading) error { return r.tool(r.tools.PDF, errUnsupported) }
+		return func(r *reading) error { return r.tool(r.pdf, errUnsupported) }
 	case Image:
-		return func(r *reading) error { return r.tool(r.tools.Image, errNoText) }
+		return func(r *reading) error { return r.tool(r.image, errNoText) }
 	case Binary:
 		return func(*reading) error { return errNoText }
 	}

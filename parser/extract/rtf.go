@@ -52,8 +52,8 @@ func (r *reading) rtf() error {
 	x := &rtfReader{r: r, b: r.doc.Data, code: "windows-1252", fonts: make(map[int]string)}
 	x.state = rtfState{label: x.code, skip: 1}
 	for n := 0; x.at < len(x.b); n++ {
-		if n%65536 == 0 && r.ctx.Err() != nil {
-			return r.ctx.Err()
+		if n%65536 == 0 && r.ended() != nil {
+			return r.ended()
 		}
 		x.step()
 		if err := r.full(); err != nil {
@@ -82,8 +82,27 @@ func (x *rtfReader) step() {
 		x.control()
 	case '\r', '\n', 0:
 	default:
-		x.octet(c)
+		x.at--
+		x.run()
 	}
+}
+
+// run takes octets of text up to the next that means something.
+func (x *rtfReader) run() {
+	from := x.at
+	for x.at < len(x.b) && !rtfMeaning(x.b[x.at]) {
+		x.at++
+	}
+	x.star = false
+	skipped := min(x.owed, x.at-from)
+	x.owed -= skipped
+	if x.state.dest == rtfBody && !x.state.quiet {
+		x.raw = append(x.raw, x.b[from+skipped:x.at]...)
+	}
+}
+
+func rtfMeaning(c byte) bool {
+	return c == '\\' || c == '{' || c == '}' || c == '\r' || c == '\n' || c == 0
 }
 
 func (x *rtfReader) open() {
@@ -109,7 +128,7 @@ func (x *rtfReader) close() {
 	}
 }
 
-// octet takes an octet of text, in the charset of its font.
+// octet takes an octet of text that is written with an escape.
 func (x *rtfReader) octet(c byte) {
 	x.star = false
 	if x.owed > 0 {

@@ -199,3 +199,15 @@ func TestOutdated(t *testing.T) {
 		t.Error("the older is not outdated, or another's is")
 	}
 }
+
+// TestCompressedRTF: the example of [MS-OXRTFCP] section 3.1.1, which refers back
+// into what the window begins with and into itself.
+func TestCompressedRTF(t *testing.T) {
+	t.Parallel()
+	packed := le("\x2d\x00\x00\x00\x2b\x00\x00\x00LZFu\xf1\xc5\xc7\xa7\x03\x00\x0a\x00rcpg125", "B2\x0a\xf3 hel\x09\x00 bw\x05\xb0ld}\x0a\x80\x0f\xa0")
+	data := mapi(mapiOctets(0x102, 0x1009, packed))
+	b := le(uint32(0x223e9f78), uint16(1), byte(1), uint32(0x69003), uint32(len(data)), data, uint16(0))
+	if res := read(t, "winmail.dat", "", b); res.Text != "hello world" || res.Status != mail.TextOK {
+		t.Errorf("%s: %q (%s)", res.Status, res.Text, res.Detail)
+	}
+}

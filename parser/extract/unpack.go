@@ -38,7 +38,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	if m.fail != nil {
 		return 0, m.fail
 	}
-	if m.fail = m.c.ctx.Err(); m.fail != nil {
+	if m.fail = m.c.ended(); m.fail != nil {
 		return 0, m.fail
 	}
 	room := min(m.c.lim.Entry-m.out, m.c.unpacked)
@@ -92,8 +92,8 @@ func (m *meter) all() ([]byte, error) {
 // What could be unpacked of a broken or too large entry is read.
 func (r *reading) embedPacked(name string, m *meter) error {
 	b, err := m.all()
-	if r.ctx.Err() != nil {
-		return r.ctx.Err()
+	if r.ended() != nil {
+		return r.ended()
 	}
 	if len(b) > 0 || err == nil {
 		if stop := r.embed(Document{Name: name, Data: b}); stop != nil {

@@ -75,8 +75,8 @@ func (r *reading) biff(b []byte) error {
 		if n == 0 && !isBOF(k.x.kind) {
 			return fmt.Errorf("no workbook: the first record is %#x", k.x.kind)
 		}
-		if n%4096 == 0 && r.ctx.Err() != nil {
-			return r.ctx.Err()
+		if n%4096 == 0 && r.ended() != nil {
+			return r.ended()
 		}
 		if err := k.record(); err != nil {
 			return err

@@ -143,7 +143,7 @@ func (r *reading) xml() error {
 		}
 		return r.full()
 	})
-	if first && r.kind == XML && r.ctx.Err() == nil {
+	if first && r.kind == XML && r.ended() == nil {
 		r.kind = Plain // there is no element in it
 		return r.plain()
 	}
@@ -157,7 +157,7 @@ type patient struct {
 }
 
 func (p patient) Read(b []byte) (int, error) {
-	if err := p.of.ctx.Err(); err != nil {
+	if err := p.of.ended(); err != nil {
 		return 0, err
 	}
 	return p.r.Read(b)
