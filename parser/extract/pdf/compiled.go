@@ -11,15 +11,16 @@ import (
 // marker names the file that says that the cache holds the engine of this
 // program. The cache itself is keyed by hashes that only compiling tells.
 func marker(dir string) string {
-	name := "pdf-" + runtime.GOOS + "-" + runtime.GOARCH
+	var name strings.Builder
+	name.WriteString("pdf-" + runtime.GOOS + "-" + runtime.GOARCH)
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
 			if strings.HasSuffix(m.Path, "/go-pdfium") || strings.HasSuffix(m.Path, "/wazero") {
-				name += "-" + m.Version
+				name.WriteString("-" + m.Version)
 			}
 		}
 	}
-	return filepath.Join(dir, name)
+	return filepath.Join(dir, name.String())
 }
 
 // Compiled reports whether the cache in a directory holds the engine.

@@ -60,6 +60,10 @@ func TestNoOCR(t *testing.T) {
 
 // A program that fails, or says too much, costs the text of the picture.
 func TestOCRFails(t *testing.T) {
+	if raceEnabled {
+		t.Log("run without the race detector, under which processes start slowly")
+		return
+	}
 	for script, want := range map[string]mail.TextStatus{
 		"exit 3":            mail.TextFailed,
 		"exec yes":          mail.TextTruncated,
@@ -75,6 +79,10 @@ func TestOCRFails(t *testing.T) {
 
 // What the program may do is bounded: it writes no file.
 func TestOCRIsBound(t *testing.T) {
+	if raceEnabled {
+		t.Log("run without the race detector, under which processes start slowly")
+		return
+	}
 	dir := t.TempDir()
 	p := newPool(t, Options{Workers: 1, OCR: standIn(t, fmt.Sprintf("cat >/dev/null; echo x >%s/written; cat %s/secret; echo done", dir, dir))})
 	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("secret"), 0o600); err != nil {
@@ -127,6 +135,10 @@ func lettering(t *testing.T, word string) []byte {
 // The program itself, where it is installed: in its bounds it finds its data
 // and reads.
 func TestTesseract(t *testing.T) {
+	if raceEnabled {
+		t.Log("run without the race detector, under which processes start slowly")
+		return
+	}
 	program, err := FindOCR()
 	if err != nil {
 		t.Log("tesseract is not installed; stand-ins are tested")

@@ -76,6 +76,10 @@ func TestJail(t *testing.T) {
 // A reader that dies costs its document and no other. It is tried in two
 // processes.
 func TestPoolSurvives(t *testing.T) {
+	if raceEnabled {
+		t.Log("run without the race detector, under which processes start slowly")
+		return
+	}
 	p := newPool(t, Options{Workers: 1, Timeout: 100 * time.Millisecond, Memory: 256 << 20})
 	for _, tc := range []struct {
 		name   string
@@ -118,6 +122,10 @@ func TestMemoryLimit(t *testing.T) {
 // A process is retired when a reader panicked in it, and replaced when somebody
 // killed it.
 func TestPoolReplaces(t *testing.T) {
+	if raceEnabled {
+		t.Log("run without the race detector, under which processes start slowly")
+		return
+	}
 	p := newPool(t, Options{Workers: 1})
 	pid := func() string { return ask(t, p, document("test:pid", "", nil)).Text }
 	first := pid()
