@@ -125,6 +125,10 @@ type client interface {
 	// ledger has no such message.
 	Message(ctx context.Context, id mail.ID) (mail.Record, *mail.Message, error)
 
+	// Copies finds the deliveries of a message that Message gave: copies of it, and
+	// journal reports about it. There is always itself.
+	Copies(ctx context.Context, id mail.ID, m *mail.Message) (app.Copies, error)
+
 	// Raw returns the exact bytes of the message; the caller closes them.
 	Raw(ctx context.Context, id mail.ID) (mail.Raw, error)
 

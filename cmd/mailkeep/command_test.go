@@ -47,6 +47,10 @@ func (f *fakeClient) Message(_ context.Context, id mail.ID) (mail.Record, *mail.
 	return rec, message(), f.err
 }
 
+func (f *fakeClient) Copies(_ context.Context, id mail.ID, m *mail.Message) (app.Copies, error) {
+	return app.Copies{IDs: []mail.ID{id}, Envelope: m.Envelope}, f.err
+}
+
 func (f *fakeClient) Raw(context.Context, mail.ID) (mail.Raw, error) {
 	return rawString{strings.NewReader(f.raw)}, f.err
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/mailkeep/mailkeep/configs"
 	"github.com/mailkeep/mailkeep/internal/app"
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -87,6 +89,54 @@ func TestParseArguments(t *testing.T) {
 	} {
 		if status, out, stderr := parseCommand(t, args...); status != 2 || out != "" || !strings.HasPrefix(stderr, "mailkeep: error: ") {
 			t.Errorf("%q: status %d, %q, %q", args, status, out, stderr)
+		}
+	}
+}
+
+// Show tells of recipients by their roles, and which reports tell of them.
+func TestShowEnvelope(t *testing.T) {
+	t.Parallel()
+	m := message()
+	m.Envelope = &mail.Envelope{Source: "exchange-journal", Sender: "ann@example.org", Recipients: []mail.Recipient{{Role: "bcc", Addr: "dora@example.org"}}}
+	all := *m.Envelope
+	all.Recipients = append(all.Recipients, mail.Recipient{Role: "to", Addr: "bert@example.org", ExpandedFrom: "team@example.org"})
+	copies := &app.Copies{IDs: []mail.ID{{Seq: 9}, {Seq: 7}}, More: true, Envelope: &all}
+	var out bytes.Buffer
+	if err := renderMessage(&out, record(), m, copies, false, plainStyle); err != nil {
+		t.Fatal(err)
+	}
+	want := "Envelope, by exchange-journal:\n      Sender: ann@example.org\n      To: bert@example.org (by the list team@example.org)\n" +
+		"      Bcc: dora@example.org\n      Told by: 0-9, 0-7 and others\n"
+	if !strings.Contains(out.String(), want) {
+		t.Errorf("got\n%s", out.String())
+	}
+}
+
+func TestReparseArguments(t *testing.T) {
+	var got mail.ReparseOrder
+	a := application{Reparse: func(_ context.Context, _ *configs.Config, o mail.ReparseOrder, c app.Console) (mail.Reparsed, error) {
+		got = o
+		c.Progress(app.Progress{Phase: app.PhaseReparse, Subject: "archive", Done: 1, Total: 3})
+		return mail.Reparsed{Found: 1234, Done: 1200}, nil
+	}}
+	for _, tc := range []struct {
+		args string
+		want mail.ReparseOrder
+		out  string
+	}{
+		{"--older-than current", mail.ReparseOrder{OlderThan: app.ParserVersion()}, "1,200 messages read again\n"},
+		{"--older-than 1 --dry-run", mail.ReparseOrder{OlderThan: 1, DryRun: true}, "1,234 messages would be read again\n"},
+		{"--with-defect EXT_TIMEOUT --mailbox office", mail.ReparseOrder{Defect: "EXT_TIMEOUT", Mailbox: "office"}, "1,200 messages read again\n"},
+		{"--query is:journal --json", mail.ReparseOrder{Query: "is:journal"}, "{\n  \"found\": 1234,\n  \"done\": 1200\n}\n"},
+	} {
+		status, out, stderr := execute(t, a, append([]string{"reparse"}, strings.Fields(tc.args)...)...)
+		if status != 0 || got != tc.want || out != tc.out {
+			t.Errorf("%s: status %d, %+v, %q, %s", tc.args, status, got, out, stderr)
+		}
+	}
+	for _, args := range []string{"", "--dry-run", "--older-than 0", "--older-than newest", "office", "--with-defects x"} {
+		if status, _, stderr := execute(t, a, append([]string{"reparse"}, strings.Fields(args)...)...); status != 2 || !strings.Contains(stderr, "reparse --help") {
+			t.Errorf("%q: status %d, %s", args, status, stderr)
 		}
 	}
 }

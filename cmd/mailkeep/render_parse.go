@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/mailkeep/mailkeep/internal/app"
 	"github.com/mailkeep/mailkeep/mail"
 )
 
@@ -91,6 +92,23 @@ func renderEnvelope(w io.Writer, e *mail.Envelope, s style) {
 		}
 		line(t.title, strings.Join(list, ", "))
 	}
+}
+
+// renderCopies prints what the deliveries of a message tell together.
+func renderCopies(w io.Writer, c app.Copies, s style) {
+	renderEnvelope(w, c.Envelope, s)
+	if len(c.IDs) < 2 {
+		return
+	}
+	list := make([]string, len(c.IDs))
+	for i, id := range c.IDs {
+		list[i] = id.String()
+	}
+	text := strings.Join(list, ", ")
+	if c.More {
+		text += " and others"
+	}
+	fmt.Fprintf(w, "      Told by: %s\n", text)
 }
 
 func recipientText(r mail.Recipient) string {

@@ -6,12 +6,13 @@ import (
 	"io"
 	"strings"
 
+	"github.com/mailkeep/mailkeep/internal/app"
 	"github.com/mailkeep/mailkeep/mail"
 )
 
-// renderMessage prints a message for reading: header, text, attachments,
-// defects, and the chain of custody.
-func renderMessage(out io.Writer, rec mail.Record, m *mail.Message, all bool, s style) error {
+// renderMessage prints a message for reading: header, what all copies tell of
+// whom it was for, text, attachments, defects, and the chain of custody.
+func renderMessage(out io.Writer, rec mail.Record, m *mail.Message, copies *app.Copies, all bool, s style) error {
 	w := bufio.NewWriter(out)
 	if all {
 		for _, f := range m.Fields {
@@ -20,7 +21,9 @@ func renderMessage(out io.Writer, rec mail.Record, m *mail.Message, all bool, s 
 	} else {
 		renderHeader(w, m, s)
 	}
-	renderEnvelope(w, m.Envelope, s)
+	if copies != nil {
+		renderCopies(w, *copies, s)
+	}
 	fmt.Fprintln(w)
 	renderText(w, m)
 	renderAttachments(w, m, s)

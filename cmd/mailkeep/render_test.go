@@ -95,8 +95,8 @@ func TestRender(t *testing.T) {
 		"nothing.txt": func(w io.Writer) error {
 			return renderAnswer(w, mail.SearchAnswer{Coverage: mail.Coverage{Complete: true}}, plainStyle)
 		},
-		"show.txt":     func(w io.Writer) error { return renderMessage(w, record(), message(), false, plainStyle) },
-		"headers.txt":  func(w io.Writer) error { return renderMessage(w, record(), message(), true, plainStyle) },
+		"show.txt":     func(w io.Writer) error { return renderMessage(w, record(), message(), nil, false, plainStyle) },
+		"headers.txt":  func(w io.Writer) error { return renderMessage(w, record(), message(), nil, true, plainStyle) },
 		"status.txt":   func(w io.Writer) error { return renderStatus(w, report()) },
 		"drain.txt":    func(w io.Writer) error { return renderDrain(w, drained) },
 		"verified.txt": func(w io.Writer) error { return renderVerify(w, verified(false)) },

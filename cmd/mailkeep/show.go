@@ -138,6 +138,8 @@ type shown struct {
 	Of      *mail.ID      `json:"of,omitempty"` // of a reference: the record that holds the bytes
 	Capture mail.Delivery `json:"delivery"`
 	Message *mail.Message `json:"message"`
+	// Copies are set where the message has an envelope.
+	Copies *app.Copies `json:"copies,omitempty"`
 }
 
 func (p *program) showMessage(ctx context.Context, cl client, id mail.ID, s showing) error {
@@ -145,11 +147,19 @@ func (p *program) showMessage(ctx context.Context, cl client, id mail.ID, s show
 	if err != nil {
 		return err
 	}
+	var copies *app.Copies
+	if m.Envelope != nil { // others may tell of recipients that this one does not
+		c, err := cl.Copies(ctx, id, m)
+		if err != nil {
+			printLine(p.stderr, "mailkeep: warning: other reports about this message were not looked for: "+err.Error())
+		}
+		copies = &c
+	}
 	if !s.asJSON {
-		return renderMessage(p.stdout, rec, m, s.headers, p.style())
+		return renderMessage(p.stdout, rec, m, copies, s.headers, p.style())
 	}
 	out := shown{ID: rec.ID, Kind: rec.Kind.String(), Sealed: rec.Time.UTC().Format("2006-01-02T15:04:05.999999999Z"),
-		Segment: rec.Segment, Capture: rec.Delivery, Message: m}
+		Segment: rec.Segment, Capture: rec.Delivery, Message: m, Copies: copies}
 	if rec.Kind == mail.KindReference {
 		out.Of = &rec.Of
 	}
