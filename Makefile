@@ -114,6 +114,7 @@ crash: servers
 	MAILKEEP_KILLS=200 $(GO) test -count 3 -timeout 30m -run '^TestK[0-9]' ./internal/app
 	MAILKEEP_LARGE=1 $(GO) test -run '^TestRow61' ./poller
 	MAILKEEP_KILLS=200 $(GO) test -timeout 30m -run 'Cuts|Flips' ./sink/ledger
+	MAILKEEP_KILLS=200 $(GO) test -timeout 10m -run '^TestKilled' ./indexer
 	MAILKEEP_PLANTED=100000 $(GO) test -timeout 60m -run '^TestPlantedTruth' ./indexer
 	MAILKEEP_RECALL=1 $(GO) test -timeout 30m -run '^TestRecall' ./internal/app
 	MAILKEEP_KILLS=200 MAILKEEP_FAULTS=all $(GO) test -timeout 4h -v -run 'Kill|Fault|DiskFull|^TestK[0-9]' ./cmd/mailkeep

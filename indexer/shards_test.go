@@ -278,7 +278,7 @@ func TestFaultyShard(t *testing.T) {
 	t.Parallel()
 	l := corpus(200, 6)
 	x, _ := sharded(t, l, 60)
-	ask := func(ctx context.Context, find func(context.Context) error) (mail.SearchAnswer, error, *faultyShard) {
+	ask := func(ctx context.Context, find func(context.Context) error) (mail.SearchAnswer, *faultyShard, error) {
 		v, err := x.view()
 		if err != nil {
 			t.Fatal(err)
@@ -291,28 +291,65 @@ func TestFaultyShard(t *testing.T) {
 			t.Fatal(err)
 		}
 		a, err := x.answer(ctx, v, q, wantedPage{limit: 10}, l.Size())
-		return a, err, bad
+		return a, bad, err
 	}
-	a, err, bad := ask(t.Context(), func(context.Context) error { panic("index out of range") })
+	a, bad, err := ask(t.Context(), func(context.Context) error { panic("index out of range") })
 	if err != nil || len(a.Coverage.Missing) != 1 || a.Coverage.Complete {
 		t.Errorf("panic: %+v, error %v", a.Coverage, err)
 	}
 	if err := <-bad.failed; mail.KindOf(err) != mail.Corrupt {
 		t.Errorf("panic: the shard was told %v", err)
 	}
-	a, err, _ = ask(t.Context(), func(context.Context) error { return errors.New("no such chunk") })
+	a, _, err = ask(t.Context(), func(context.Context) error { return errors.New("no such chunk") })
 	if err != nil || len(a.Coverage.Missing) != 1 || a.Coverage.Missing[0].Why != "no such chunk" {
 		t.Errorf("error: %+v, error %v", a.Coverage, err)
 	}
-	_, err, _ = ask(t.Context(), func(context.Context) error { return mail.Errorf(mail.Invalid, "too many words") })
+	_, _, err = ask(t.Context(), func(context.Context) error { return mail.Errorf(mail.Invalid, "too many words") })
 	if mail.KindOf(err) != mail.Invalid {
 		t.Errorf("what the query is refused for: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	release := make(chan struct{})
-	_, err, _ = ask(ctx, func(context.Context) error { cancel(); <-release; return nil })
+	_, _, err = ask(ctx, func(context.Context) error { cancel(); <-release; return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("a shard that hangs: %v", err)
 	}
 	close(release)
+}
+
+// TestColumnsCount: what the columns count is what the postings say.
+func TestColumnsCount(t *testing.T) {
+	t.Parallel()
+	l := corpus(300, 8)
+	x := indexed(t, l)
+	s, err := x.serving.last().engine.snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.r.Close()
+	docs, err := s.term(t.Context(), fieldSubject, "report")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{fieldMailbox, fieldFrom + addrSuffix, fieldTo + addrSuffix} {
+		got := map[string]uint64{}
+		for range 2 { // made, and made before
+			clear(got)
+			if err := s.count(t.Context(), docs, field, got); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(got) == 0 {
+			t.Errorf("%s: nothing was counted", field)
+		}
+		for term, n := range got {
+			with, err := s.term(t.Context(), field, term)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := with.AndCardinality(docs); n != want {
+				t.Errorf("%s %q: %d, want %d", field, term, n, want)
+			}
+		}
+	}
 }

@@ -254,10 +254,11 @@ func (x *Index) openSite(dir string, s shardInfo, format uint64) (*engine, error
 	}
 	if err == nil {
 		err = e.abandon()
-	} else if passing(err) {
+	}
+	if passing(err) {
 		return nil, err
 	}
-	if err = os.RemoveAll(dir); err != nil {
+	if err := os.RemoveAll(dir); err != nil {
 		return nil, classify("remove a shard that is half built", err)
 	}
 	return createEngine(dir, s.From)
