@@ -10,6 +10,18 @@
 // several workers, restores their order and commits them in batches. The engine
 // is Bleve; none of its types leaves this package.
 //
+// # Shards
+//
+// An index is a row of shards, each an engine of its own with the documents of
+// one range of positions. The last one grows; the follower begins another when
+// it is full. The upkeep, which runs beside the follower, makes one segment of
+// a full shard and seals it: it is read-only from then on, and is changed by
+// being written anew. A search asks all shards, several at once. One that
+// panics, hangs or fails its checksums is missing from the answer, which says
+// so, until the upkeep has mended it. A set of shards is a generation; another
+// is built beside the serving one if the format changes or if Renew is called.
+// See docs/adr/0007-shards.md.
+//
 // # Invariants
 //
 //   - The cursor is committed in the same batch as the documents before it:
@@ -24,9 +36,13 @@
 //   - An engine that failed once answers nothing more. Its state on disk is
 //     sound, its state in memory is not: after a full disk, for example, Bleve
 //     panics in the next search. The follower closes it and opens it again.
-//   - An index is opened without a look at its content only if it was closed
-//     properly; else the checksum of each file is compared first. What fails is
-//     set aside (at most one such copy is kept) and rebuilt.
+//   - A shard that grows is opened without a look at its content only if it was
+//     closed properly; else the checksum of each file is compared first. Of a
+//     sealed one sizes are compared at opening, checksums after a fault and by
+//     Summary. What fails is set aside (at most one such copy is kept) and built
+//     again from the ledger.
+//   - The manifest alone says which directories are the index's. It is replaced
+//     by a rename after what it names is durable.
 //   - The same record and message give the same document: Summary compares
 //     indexes by what went into them.
 //
@@ -48,8 +64,9 @@
 // # Order of hits
 //
 // Newest first means by effective date, as people expect, and by position where
-// dates are equal. Each document has one sortable column with both; it costs
-// some 30 octets of disk and 0.3 microseconds per hit.
+// dates are equal. A segment's column of both is read once into memory, 8
+// octets for a document. Shards are asked newest first, until the page is full
+// and none that is left can have a newer hit.
 //
 // # Cost of a query
 //
