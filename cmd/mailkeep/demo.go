@@ -17,7 +17,8 @@ func (p *program) demo() *cobra.Command {
 		Short: "show the product on a sample server and sample mail",
 		Long: `Demo starts a sample POP3 server on this machine, drains it into an archive of its
 own, searches and verifies it, and says what it does. It reads no configuration and
-touches nothing else.`,
+touches nothing else, but for the compiled reader of PDF, which it leaves in the
+user's cache directory.`,
 		Example: `  mailkeep demo
   mailkeep demo --dir ./demo --keep-running`,
 		Args: noArgs,

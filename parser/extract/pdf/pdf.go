@@ -63,8 +63,13 @@ type Engine struct {
 
 // Open compiles the engine, or takes it from the cache. A cache that cannot be
 // used is an error only where there is no other way to go on.
-func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{}
+func Open(ctx context.Context, o Options) (e *Engine, err error) {
+	defer func() {
+		if v := recover(); v != nil { // such as memory that must not be made executable
+			e, err = nil, fmt.Errorf("compile the engine for PDF: %.200v", v)
+		}
+	}()
+	e = &Engine{}
 	config := wazero.NewRuntimeConfigCompiler().
 		WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling). // else no document opens
 		WithMemoryLimitPages(uint32(min(max(o.Memory>>16, 1), 1<<16)))
