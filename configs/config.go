@@ -16,6 +16,8 @@ type Config struct {
 	Encryption Encryption `koanf:"encryption"`
 	// Where else sealed segments are kept, and for how long nobody can delete them.
 	Store Store `koanf:"store"`
+	// The store that backups may go to.
+	Backup Backup `koanf:"backup"`
 	// The verification that goes on while mailkeep runs.
 	Verify Verify `koanf:"verify"`
 	// The texts of documents that are attached to mail.

@@ -51,8 +51,8 @@ type application struct {
 	Backup func(ctx context.Context, c *configs.Config, dir string, keep int, console app.Console) (backup.Report, error)
 
 	// CheckBackup reads a backup and compares it with its hashes. What it finds is in
-	// the report.
-	CheckBackup func(ctx context.Context, dir string, console app.Console) (backup.CheckReport, error)
+	// the report. The configuration may be nil for a directory.
+	CheckBackup func(ctx context.Context, c *configs.Config, dir string, console app.Console) (backup.CheckReport, error)
 
 	// Restore makes an archive from a backup. mail.Invalid if the directory is not
 	// empty, mail.Corrupt if the backup is damaged.

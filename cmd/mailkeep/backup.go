@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mailkeep/mailkeep/configs"
+	"github.com/mailkeep/mailkeep/internal/app"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/backup"
 )
@@ -16,9 +18,10 @@ func (p *program) backup() *cobra.Command {
 	var check, asJSON bool
 	keep := 30
 	cmd := &cobra.Command{
-		Use:   "backup directory",
-		Short: "copy what is new of the archive to a directory, or check such a copy",
-		Long: `Backup copies the archive to DIRECTORY, also while mailkeep runs. It copies what is new
+		Use:   "backup directory|s3://bucket/prefix",
+		Short: "copy what is new of the archive to a directory or a store, or check such a copy",
+		Long: `Backup copies the archive to DIRECTORY, or to a prefix of a bucket in the store that the
+section backup.s3 names, also while mailkeep runs. It copies what is new
 since the last backup there: sealed segments once, of the open segment what is
 durable, and checkpoints, anchors, dictionaries and keys. Each segment is compared
 with its seal, and what was written is read back. A backup counts only when its
@@ -32,8 +35,9 @@ like the archive. Keys kept elsewhere are not in it.
 
 With --check, it reads the whole backup and compares it with its hashes.`,
 		Example: `  mailkeep backup /mnt/backup/mailkeep
-  mailkeep backup --check /mnt/backup/mailkeep`,
-		Args: exactArgs(1, "one directory"),
+  mailkeep backup --check /mnt/backup/mailkeep
+  mailkeep backup s3://second-copy/mailkeep`,
+		Args: exactArgs(1, "one directory, or one place in a store"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if check {
 				return p.runCheckBackup(cmd, args[0], asJSON)
@@ -78,9 +82,15 @@ func renderBackup(w io.Writer, r backup.Report) error {
 	return err
 }
 
-func (p *program) runCheckBackup(cmd *cobra.Command, dir string, asJSON bool) error {
+func (p *program) runCheckBackup(cmd *cobra.Command, dir string, asJSON bool) (err error) {
+	var c *configs.Config
+	if app.InStore(dir) { // a directory is checked anywhere, without a configuration
+		if c, err = p.load(cmd, false); err != nil {
+			return err
+		}
+	}
 	progress := p.startProgress()
-	r, err := p.app.CheckBackup(cmd.Context(), dir, progress.console())
+	r, err := p.app.CheckBackup(cmd.Context(), c, dir, progress.console())
 	progress.stop()
 	if err != nil {
 		return err

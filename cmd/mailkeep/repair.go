@@ -18,8 +18,8 @@ func (p *program) repair() *cobra.Command {
 		Use:   "repair --from directory",
 		Short: "put damaged segments together again from a backup or a copy",
 		Long: `Repair looks for segments of the ledger that are damaged or missing, and puts them
-together again from a backup, or from a copy of the archive, and from what is still
-good here. A segment is taken only if every record continues the chain of the one
+together again from a backup in a directory or in a store (s3://BUCKET/PREFIX), or from
+a copy of the archive, and from what is still good here. A segment is taken only if every record continues the chain of the one
 before, and if the record behind it, the seal of the damaged file or a signed
 checkpoint shows that this is what was written. Everything else is refused.
 

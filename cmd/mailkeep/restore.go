@@ -15,9 +15,9 @@ func (p *program) restore() *cobra.Command {
 	var o app.RestoreOptions
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "restore directory --to archive",
+		Use:   "restore directory|s3://bucket/prefix --to archive",
 		Short: "make an archive anew from a backup",
-		Long: `Restore makes an archive from the backup in DIRECTORY, in a directory that is empty or
+		Long: `Restore makes an archive from the backup in DIRECTORY, or in a store, in a directory that is empty or
 missing. It verifies every octet, builds catalog and index, and leaves an event in
 the ledger that tells of it. Nothing counts as an archive there before all of it
 was found good.
@@ -31,7 +31,7 @@ that was kept elsewhere: restore tells how many records it proves and the backup
 lacks, and refuses a backup that contradicts it.`,
 		Example: `  mailkeep restore /mnt/backup/mailkeep --to /var/lib/mailkeep
   mailkeep restore /mnt/backup/mailkeep --to /var/lib/mailkeep --checkpoint last-checkpoint`,
-		Args: exactArgs(1, "one directory"),
+		Args: exactArgs(1, "one directory, or one place in a store"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.From = args[0]
 			return p.runRestore(cmd, o, asJSON)

@@ -9,13 +9,12 @@ import (
 	"sync/atomic"
 
 	"github.com/mailkeep/mailkeep/configs"
-	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/backup"
 	"github.com/mailkeep/mailkeep/sink/ledger"
 )
 
-// Backup copies what is new of the archive to a directory, also while a process
+// Backup copies what is new of the archive to a directory, or to s3://BUCKET/PREFIX, also while a process
 // works on it. Of the manifests there it keeps the newest, as many as keep says;
 // 0 keeps all.
 func Backup(ctx context.Context, c *configs.Config, to string, keep int, console Console) (backup.Report, error) {
@@ -28,19 +27,16 @@ func Backup(ctx context.Context, c *configs.Config, to string, keep int, console
 }
 
 func (c *Client) backup(ctx context.Context, to string, keep int) (report backup.Report, err error) {
-	if err := apart(c.dir.Path, to); err != nil {
-		return report, err
-	}
-	target, err := durable.MakeDir(to)
+	target, err := c.backupTarget(to)
 	if err != nil {
-		return report, fmt.Errorf("make the directory of the backup: %w", err)
+		return report, err
 	}
 	defer func() { err = joinClose(err, target) }()
 	total, err := c.usage()
 	if err != nil {
 		return report, err
 	}
-	archive := backup.Archive{FS: c.dir.root, UUID: c.dir.Identity.Archive, Ledgers: c.extents}
+	archive := backup.Archive{FS: wholeArchive{c.dir.root, c.dir}, UUID: c.dir.Identity.Archive, Ledgers: c.extents}
 	return backup.Make(ctx, target, archive, backup.Options{Keep: keep, Progress: c.console.octets(PhaseBackup, total)})
 }
 
@@ -133,22 +129,15 @@ func (c *Client) settle(p uint16, extents []ledger.Extent) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// CheckBackup reads a whole backup and compares it with its hashes.
-func CheckBackup(ctx context.Context, dir string, console Console) (backup.CheckReport, error) {
-	files, err := openBackup(dir)
+// CheckBackup reads a whole backup and compares it with its hashes. The configuration
+// is asked only where the backup is in a store.
+func CheckBackup(ctx context.Context, c *configs.Config, dir string, console Console) (backup.CheckReport, error) {
+	files, err := openBackup(c, dir)
 	if err != nil {
 		return backup.CheckReport{}, err
 	}
 	report, err := backup.Check(ctx, files, console.octets(PhaseBackup, 0))
 	return report, joinClose(err, files)
-}
-
-func openBackup(dir string) (*durable.Dir, error) {
-	files, err := durable.OpenDir(dir)
-	if err != nil {
-		return nil, mail.WithHint(mail.Errorf(mail.NotFound, "open the backup: %w", err), "name the directory that mailkeep backup was given")
-	}
-	return files, nil
 }
 
 // octets returns what is told of octets that are done, of total; 0: unknown.

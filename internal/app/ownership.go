@@ -125,7 +125,11 @@ func (a *App) listen(ctx context.Context, r Role) (net.Listener, error) {
 // lost the lease, and must not be waited for.
 func (a *App) openCatalog(ctx context.Context, p uint16, leased bool) (*catalog.Catalog, error) {
 	o := catalog.Options{Partition: p, Identity: a.dir.Identity.Archive, Logger: a.log}
-	c, err := catalog.Open(a.dir.catalog(p), o)
+	var c *catalog.Catalog
+	err := patiently(ctx, func() bool { return leased || a.dir.answered(ctx, RoleArchive) }, func() (err error) {
+		c, err = catalog.Open(a.dir.catalog(p), o)
+		return err
+	})
 	if mail.KindOf(err) != mail.InUse || !leased {
 		return c, err
 	}

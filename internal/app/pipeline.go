@@ -211,9 +211,12 @@ func (a *App) ledgerOptions(p uint16) ledger.Options {
 // openIndex makes this process the owner of the partition's index, which
 // follows the ledger from its stored cursor.
 func (a *App) openIndex(ctx context.Context, p *partition) (err error) {
-	p.index, err = indexer.Open(indexer.Options{
-		Dir: a.dir.index(p.number), Partition: p.number, Logger: a.log,
-		Outside: outsideOf(func() (*catalog.Catalog, error) { return p.catalog, nil }),
+	err = patiently(ctx, func() bool { return a.dir.answered(ctx, RoleIndex) }, func() (err error) {
+		p.index, err = indexer.Open(indexer.Options{
+			Dir: a.dir.index(p.number), Partition: p.number, Logger: a.log,
+			Outside: outsideOf(func() (*catalog.Catalog, error) { return p.catalog, nil }),
+		})
+		return err
 	})
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 
 // RepairOptions say what to repair from.
 type RepairOptions struct {
-	From   string // directory of a backup, or of a copy of the archive
+	From   string // directory of a backup, or of a copy of the archive, or s3://BUCKET/PREFIX
 	DryRun bool
 }
 
@@ -59,7 +59,7 @@ func Repair(ctx context.Context, c *configs.Config, o RepairOptions, console Con
 		return report, err
 	}
 	defer func() { err = joinClose(err, dir) }()
-	copied, err := openCopy(o.From, dir.Identity.Archive)
+	copied, err := openCopy(c, o.From, dir.Identity.Archive)
 	if err != nil {
 		return report, err
 	}
@@ -82,20 +82,21 @@ func Repair(ctx context.Context, c *configs.Config, o RepairOptions, console Con
 
 // A copyOf is a backup of an archive, or another copy of it.
 type copyOf struct {
-	*durable.Dir
+	durable.FS
 	manifest *backup.Manifest // nil: it is a copy
 }
 
 // openCopy opens a directory that must be a copy of the archive.
-func openCopy(path, archive string) (copyOf, error) {
-	files, err := openBackup(path)
+func openCopy(cfg *configs.Config, path, archive string) (copyOf, error) {
+	files, err := openBackup(cfg, path)
 	if err != nil {
 		return copyOf{}, err
 	}
-	c := copyOf{Dir: files}
+	c := copyOf{FS: files}
 	has := archive
-	if _, err := files.Stat(identityFile); err == nil {
-		d := directory{Path: path, root: files}
+	root, local := files.(*durable.Dir)
+	if _, err := files.Stat(identityFile); err == nil && local {
+		d := directory{Path: path, root: root}
 		if err := d.load(); err != nil {
 			return c, errors.Join(err, files.Close())
 		}
@@ -114,9 +115,9 @@ func openCopy(path, archive string) (copyOf, error) {
 
 func (c copyOf) open(path string) (durable.File, error) {
 	if c.manifest != nil {
-		return backup.Open(c.Dir, c.manifest, path)
+		return backup.Open(c.FS, c.manifest, path)
 	}
-	return c.Dir.Open(path)
+	return c.FS.Open(path)
 }
 
 type repairing struct {

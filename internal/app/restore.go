@@ -21,7 +21,7 @@ import (
 
 // RestoreOptions say what to restore, and where.
 type RestoreOptions struct {
-	From   string // directory of the backup
+	From   string // directory of the backup, or s3://BUCKET/PREFIX
 	To     string // directory of the archive that is made; empty or missing
 	Number int    // of the backup; 0: the newest
 	// Checkpoints are files with signed checkpoints that were kept elsewhere. They
@@ -57,10 +57,12 @@ type RestoredPartition struct {
 // Errors: mail.Invalid if the directory is not empty; mail.NotFound if there is no
 // such backup; mail.Corrupt if it is damaged, or contradicts a checkpoint.
 func Restore(ctx context.Context, c *configs.Config, o RestoreOptions, console Console) (RestoreReport, error) {
-	if err := apart(o.From, o.To); err != nil {
-		return RestoreReport{}, err
+	if !InStore(o.From) {
+		if err := apart(o.From, o.To); err != nil {
+			return RestoreReport{}, err
+		}
 	}
-	from, err := openBackup(o.From)
+	from, err := openBackup(c, o.From)
 	if err != nil {
 		return RestoreReport{}, err
 	}

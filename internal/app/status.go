@@ -16,6 +16,9 @@ import (
 // Status tells the state of mailboxes, ledgers and views: as the running
 // process sees it, or as the archive's files tell.
 func (c *Client) Status(ctx context.Context) (StatusReport, error) {
+	if err := c.openViews(ctx); err != nil {
+		return StatusReport{}, err
+	}
 	if c.catalogDoor != nil {
 		var r StatusReport
 		err := c.catalogDoor.Status(ctx, &r)

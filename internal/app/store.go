@@ -37,7 +37,10 @@ func (d *directory) openStore(c *configs.Config) (err error) {
 
 func newS3(c *configs.Config, bucket string) (*store.S3, error) {
 	access, secret := c.StoreKeys()
-	o := c.Store.S3
+	return s3At(c.Store.S3, bucket, access, secret)
+}
+
+func s3At(o configs.S3, bucket string, access, secret configs.Secret) (*store.S3, error) {
 	return store.NewS3(store.S3Options{
 		Endpoint: o.Endpoint, Region: o.Region, Bucket: bucket, Prefix: o.Prefix, AllowPlain: o.AllowPlain, CAFile: o.CAFile,
 		PathStyle: o.PathStyle, Timeout: time.Duration(o.Timeout),
