@@ -46,23 +46,23 @@ func renderTree(out io.Writer, m *mail.Message, s style) error {
 
 // treeLine tells of one part: its place, what it is, and what was read of it.
 func treeLine(p mail.Part) string {
-	line := strings.Repeat("  ", strings.Count(p.Path, ".")) + p.Path + "  " + p.Type
+	words := []string{strings.Repeat("  ", strings.Count(p.Path, ".")) + p.Path, p.Type}
 	for _, word := range []string{p.Charset, p.Encoding, string(p.Role)} {
 		if word != "" {
-			line += "  " + word
+			words = append(words, word)
 		}
 	}
-	line += fmt.Sprintf("  at %d, %s", p.OffBody, octets(p.Size))
+	words = append(words, fmt.Sprintf("at %d, %s", p.OffBody, octets(p.Size)))
 	if p.FileName != "" {
-		line += fmt.Sprintf("  %q", p.FileName)
+		words = append(words, fmt.Sprintf("%q", p.FileName))
 	}
 	if p.TextStatus != "" && p.TextStatus != mail.TextOK && p.TextStatus != mail.TextNone {
-		line += "  " + string(p.TextStatus)
+		words = append(words, string(p.TextStatus))
 	}
 	if p.Extractor != nil {
-		line += fmt.Sprintf("  by %s/%d", p.Extractor.Name, p.Extractor.Version)
+		words = append(words, fmt.Sprintf("by %s/%d", p.Extractor.Name, p.Extractor.Version))
 	}
-	return line
+	return strings.Join(words, "  ")
 }
 
 // envelopeTitles are the roles of recipients as they are shown, in order.
