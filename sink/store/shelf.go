@@ -247,7 +247,7 @@ func (shelfDir) Type() fs.FileMode { return fs.ModeDir }
 // to tell one that a crash has left from one that is held: who knows removes it.
 func (s *Shelf) Lock(name string) (io.Closer, error) {
 	host, _ := os.Hostname() //nolint:errcheck // it is for people
-	text := []byte(fmt.Sprintf("held by process %d on %s since %s\n%s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339), rand.Text()))
+	text := fmt.Appendf(nil, "held by process %d on %s since %s\n%s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339), rand.Text())
 	ctx := context.Background()
 	o, err := s.store.PutIfAbsent(ctx, s.prefix+name, Content{ReaderAt: bytes.NewReader(text), Size: int64(len(text)), Sum: mail.DigestOf(text)}, Retention{})
 	if mail.KindOf(err) == mail.InUse {
