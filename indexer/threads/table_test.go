@@ -230,6 +230,43 @@ func TestCrowdedSubject(t *testing.T) {
 	}
 }
 
+// TestSubjectOfOthers passes over mails of the same subject that are nearer in
+// time, and between other people.
+func TestSubjectOfOthers(t *testing.T) {
+	t.Parallel()
+	table := empty(t)
+	talk := func(seq uint64, reply bool, people ...string) threads.Link {
+		return threads.Link{Seq: seq, Subject: "budget", Reply: reply, Date: time.Unix(int64(seq)*3600, 0), People: people}
+	}
+	add(t, table, talk(1, false, "ann", "bob"), talk(2, false, "eve"), talk(3, true, "eve", "dan"), talk(4, true, "bob"))
+	if diff := cmp.Diff(map[uint64][]uint64{1: {1, 4}, 2: {2, 3}}, groups(t, table, []uint64{1, 2, 3, 4})); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestLongChain ties each message to the one before alone, in both directions of
+// time: no way to a root may grow with the thread.
+func TestLongChain(t *testing.T) {
+	t.Parallel()
+	const n = 3000
+	for _, backwards := range []bool{false, true} {
+		table := empty(t)
+		links := make([]threads.Link, n)
+		for i := range links {
+			links[i] = link(uint64(i), fmt.Sprint(i), fmt.Sprint(i-1))
+		}
+		if backwards {
+			slices.Reverse(links)
+		}
+		add(t, table, links...)
+		for _, seq := range []uint64{0, 1, n / 2, n - 1} {
+			if root, ok, err := table.Root(seq); root != 0 || !ok || err != nil {
+				t.Errorf("backwards %v: root of %d: %d, %v, %v", backwards, seq, root, ok, err)
+			}
+		}
+	}
+}
+
 func TestForgetAndRelink(t *testing.T) {
 	t.Parallel()
 	table := empty(t)
