@@ -38,7 +38,7 @@ func without(records []mail.Record, ids []mail.ID) []mail.Record {
 func TestEraseIsPure(t *testing.T) {
 	t.Parallel()
 	kept := 0
-	for seed := range uint64(60) {
+	for seed := range uint64(24) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		records := history(rng, 120)
 		end := records[len(records)-1].Next
@@ -73,8 +73,8 @@ func TestEraseIsPure(t *testing.T) {
 			t.Fatalf("seed %d, erased %v: %+v, want %+v\n%s", seed, ids, got, want, cmp.Diff(a, b))
 		}
 	}
-	if kept < 20 {
-		t.Errorf("%d of 60 catalogs took the erasure in", kept)
+	if kept < 8 {
+		t.Errorf("%d of 24 catalogs took the erasure in", kept)
 	}
 }
 
