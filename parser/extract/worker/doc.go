@@ -25,7 +25,7 @@
 // second step compiles what needs files, then gives up all system calls but
 // those that a Go program needs to compute, and says what it could apply: its
 // guards. From then on it cannot open a file or a socket, start or signal a
-// process, or make memory executable. Its environment is empty, and where the
+// process but itself, or make memory executable. Its environment is empty, and where the
 // kernel allows, it is in a user and network namespace of its own.
 //
 // What a kernel, a container or an operating system does not let us apply is

@@ -25,6 +25,14 @@ func escapes(victim string) []string {
 		{"run a program", func() error { return exec.Command("/bin/true").Run() }},
 		{"clone a process", func() error { return raw(unix.SYS_CLONE, uintptr(unix.SIGCHLD)) }},
 		{"send a signal", func() error { return raw(unix.SYS_KILL, uintptr(os.Getpid()), 0) }},
+		{"send a signal to a thread of another", func() error {
+			// There is none with this number: that the kernel looked for it is enough.
+			if err := raw(unix.SYS_TGKILL, 1<<30, 1<<30); err != unix.ESRCH {
+				return err
+			}
+			return nil
+		}},
+		{"have a file signal another", func() error { return raw(unix.SYS_FCNTL, 0, unix.F_SETOWN, 1) }},
 		{"trace a process", func() error { return unix.PtraceAttach(1) }},
 		{"raise a limit", func() error {
 			return unix.Setrlimit(unix.RLIMIT_CPU, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY})

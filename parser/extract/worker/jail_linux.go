@@ -194,30 +194,34 @@ func landlockAllow(ruleset uintptr, path string, may uint64) error {
 
 // computing are the system calls of a Go program that computes: memory,
 // threads, clocks, and reading and writing what is open.
-var computing = strings.Fields(`read write close fcntl fstat
+var computing = strings.Fields(`read write close fstat
 	futex nanosleep clock_nanosleep clock_gettime gettimeofday sched_yield sched_getaffinity getrandom
 	munmap madvise mremap brk
-	rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall tgkill getpid gettid
+	rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall getpid gettid
 	epoll_create1 epoll_ctl epoll_pwait eventfd2 pipe2
 	set_robust_list rseq exit exit_group getrusage timer_settime timer_delete`)
 
+// allowed is a system call that is let through for some values of an argument.
+func allowed(call string, argument uint32, op seccomp.Operation, value uint64) seccomp.NameWithConditions {
+	return seccomp.NameWithConditions{Name: call, Conditions: seccomp.ArgumentConditions{{Argument: argument, Operation: op, Value: value}}}
+}
+
 // filter lets a process compute and nothing else: memory is never executable,
-// and what is cloned is a thread.
+// what is cloned is a thread, and signals go to the process itself. Who a file
+// signals (F_SETOWN) is not for it to say either.
 func filter() seccomp.Filter {
-	notExecutable := func(call string) seccomp.NameWithConditions {
-		return seccomp.NameWithConditions{Name: call, Conditions: seccomp.ArgumentConditions{{Argument: 2, Operation: seccomp.BitsNotSet, Value: unix.PROT_EXEC}}}
+	some := []seccomp.NameWithConditions{
+		allowed("mmap", 2, seccomp.BitsNotSet, unix.PROT_EXEC), allowed("mprotect", 2, seccomp.BitsNotSet, unix.PROT_EXEC),
+		allowed("clone", 0, seccomp.BitsSet, unix.CLONE_THREAD), allowed("tgkill", 0, seccomp.Equal, uint64(os.Getpid())),
+	}
+	for _, command := range []uint64{unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL} {
+		some = append(some, allowed("fcntl", 1, seccomp.Equal, command))
 	}
 	return seccomp.Filter{
 		NoNewPrivs: true, Flag: seccomp.FilterFlagTSync,
 		Policy: seccomp.Policy{
 			DefaultAction: seccomp.ActionErrno,
-			Syscalls: []seccomp.SyscallGroup{{
-				Action: seccomp.ActionAllow, Names: computing,
-				NamesWithCondtions: []seccomp.NameWithConditions{
-					notExecutable("mmap"), notExecutable("mprotect"),
-					{Name: "clone", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}}},
-				},
-			}},
+			Syscalls:      []seccomp.SyscallGroup{{Action: seccomp.ActionAllow, Names: computing, NamesWithCondtions: some}},
 		},
 	}
 }
@@ -247,7 +251,7 @@ func (t task) become() error {
 	runtime.LockOSThread()
 	t.limit(0)
 	run := append(append([]string{t.Program}, libraries...), programs...)
-	if err := landlock(access{read: []string{"/usr/share", "/proc", "/sys/devices/system/cpu"}, run: run, write: []string{"/dev/null"}}); err != nil {
+	if err := landlock(access{read: []string{"/usr/share", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system/cpu"}, run: run, write: []string{"/dev/null"}}); err != nil {
 		fmt.Fprintln(os.Stderr, err) // it goes on: the limits hold, and the program can be killed
 	}
 	env := []string{"OMP_THREAD_LIMIT=1", "PATH=/usr/bin:/bin"}
