@@ -2,7 +2,6 @@ package indexer
 
 import (
 	"context"
-	"errors"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -262,16 +261,11 @@ func (e *evaluator) text(ctx context.Context, fields []string, n query.Node) (*r
 	return out, nil
 }
 
-func (e *evaluator) inField(ctx context.Context, field string, n query.Node, toks []queryToken) (found *roaring.Bitmap, err error) {
+func (e *evaluator) inField(ctx context.Context, field string, n query.Node, toks []queryToken) (*roaring.Bitmap, error) {
 	slots, found, err := e.snap.slots(ctx, field, toks)
 	if len(toks) == 1 || err != nil || found.IsEmpty() {
 		return found, err
 	}
-	defer func() {
-		for i := range slots {
-			err = errors.Join(err, slots[i].close())
-		}
-	}()
 	if near, ok := n.(query.Near); ok {
 		return e.snap.narrow(ctx, field, slots, found, func(doc uint32) (bool, error) { return together(slots, doc, near.Distance) })
 	}

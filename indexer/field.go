@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	index "github.com/blevesearch/bleve_index_api"
+	segment "github.com/blevesearch/scorch_segment_api/v2"
 )
 
 // A field is one analysed field of a document, in the shape that the engine
@@ -62,20 +63,20 @@ func (f *field) Size() int { return len(f.value) + 64*len(f.terms) + 48*f.length
 // readPlaces is the other way; termCount gives the frequency as such.
 
 // readPlaces appends the places of a posting that was read with its locations.
-func readPlaces(out []uint64, d *index.TermFieldDoc) []uint64 {
-	if d.Freq&1 == 1 {
-		return append(out, d.Freq>>1)
+func readPlaces(out []uint64, p segment.Posting) []uint64 {
+	if freq := p.Frequency(); freq&1 == 1 {
+		return append(out, freq>>1)
 	}
-	for _, v := range d.Vectors {
-		at := v.Pos
+	for _, l := range p.Locations() {
+		at := l.Pos()
 		out = append(out, at)
-		for _, step := range [2]uint64{v.Start, v.End} {
+		for _, step := range [2]uint64{l.Start(), l.End()} {
 			if step != 0 {
 				at += step
 				out = append(out, at)
 			}
 		}
-		for _, step := range v.ArrayPositions {
+		for _, step := range l.ArrayPositions() {
 			at += step
 			out = append(out, at)
 		}

@@ -11,20 +11,35 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	index "github.com/blevesearch/bleve_index_api"
+	segment "github.com/blevesearch/scorch_segment_api/v2"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
 
-// posting is what the engine gives back of a term.
-func posting(tf *index.TokenFreq) *index.TermFieldDoc {
-	d := &index.TermFieldDoc{Freq: uint64(tf.Frequency())}
-	for _, l := range tf.Locations {
-		d.Vectors = append(d.Vectors, &index.TermFieldVector{
-			Pos: uint64(l.Position), Start: uint64(l.Start), End: uint64(l.End), ArrayPositions: l.ArrayPositions,
-		})
-	}
-	return d
+// A fakePosting is what the engine gives back of a term.
+type fakePosting struct {
+	segment.Posting
+	tf *index.TokenFreq
 }
+
+func (p fakePosting) Frequency() uint64 { return uint64(p.tf.Frequency()) }
+
+func (p fakePosting) Locations() (out []segment.Location) {
+	for _, l := range p.tf.Locations {
+		out = append(out, fakeLocation{l: l})
+	}
+	return out
+}
+
+type fakeLocation struct {
+	segment.Location
+	l *index.TokenLocation
+}
+
+func (l fakeLocation) Pos() uint64              { return uint64(l.l.Position) }
+func (l fakeLocation) Start() uint64            { return uint64(l.l.Start) }
+func (l fakeLocation) End() uint64              { return uint64(l.l.End) }
+func (l fakeLocation) ArrayPositions() []uint64 { return l.l.ArrayPositions }
 
 // TestPlacesArePackedWithoutLoss: what words packs, readPlaces unpacks.
 func TestPlacesArePackedWithoutLoss(t *testing.T) {
@@ -43,7 +58,7 @@ func TestPlacesArePackedWithoutLoss(t *testing.T) {
 		})
 		got := map[string][]uint64{}
 		for term, tf := range words("x", text.String()).terms {
-			got[term] = readPlaces(nil, posting(tf))
+			got[term] = readPlaces(nil, fakePosting{tf: tf})
 			if c := termCount(uint64(tf.Frequency())); c != uint64(len(got[term])) {
 				t.Fatalf("%q counts %d, has %d places", term, c, len(got[term]))
 			}

@@ -3,29 +3,32 @@ package indexer
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	index "github.com/blevesearch/bleve_index_api"
+	segment "github.com/blevesearch/scorch_segment_api/v2"
 )
 
 // A slot is one place of a phrase: any of the terms, at the offset from the
 // phrase's beginning.
 type slot struct {
-	terms   []string
-	offset  uint64
-	readers []*places
+	terms  []string
+	offset uint64
+	docs   uint64 // how many documents have any of the terms
+
+	readers []places // of the segment that is being read
+	at      []uint64 // room for positions
 }
 
-// places walks the occurrences of one term.
+// places walks the occurrences of one term in a segment.
 type places struct {
-	index.TermFieldReader
-	at *index.TermFieldDoc // where it stands; nil at the end
+	segment.PostingsIterator
+	at    segment.Posting // where it stands; nil before the first and at the end
+	ended bool
 }
 
-// slots returns the slots of the tokens in the field, and the documents that
-// have something for each.
+// slots returns the slots of the tokens in the field, the rarest first, and the
+// documents that have something for each.
 func (s *snapshot) slots(ctx context.Context, field string, toks []queryToken) ([]slot, *roaring.Bitmap, error) {
 	var found *roaring.Bitmap
 	slots := make([]slot, len(toks))
@@ -38,6 +41,7 @@ func (s *snapshot) slots(ctx context.Context, field string, toks []queryToken) (
 		if err != nil {
 			return nil, nil, err
 		}
+		slots[i] = slot{terms: terms, offset: uint64(toks[i].offset), docs: docs.GetCardinality()}
 		if found == nil {
 			found = docs
 		} else {
@@ -46,33 +50,42 @@ func (s *snapshot) slots(ctx context.Context, field string, toks []queryToken) (
 		if found.IsEmpty() {
 			return nil, found, nil
 		}
-		slots[i] = slot{terms: terms, offset: uint64(toks[i].offset)}
 	}
+	slices.SortStableFunc(slots, func(a, b slot) int { return cmp.Compare(a.docs, b.docs) })
 	return slots, found, nil
 }
 
 // narrow returns those of the candidates that fit. Bleve's own phrase searcher
 // takes time in the product of a document's occurrences, which one hostile
-// message makes hours; what fits here takes time in their sum. The caller closes
-// the slots.
+// message makes hours; what fits here takes time in their sum. Postings are read
+// from the segments: of documents that are no candidates the engine skips the
+// places, and none of them takes memory. fits gets numbers of the segment.
 func (s *snapshot) narrow(ctx context.Context, field string, slots []slot, candidates *roaring.Bitmap, fits func(doc uint32) (bool, error)) (*roaring.Bitmap, error) {
-	for i := range slots {
-		if err := slots[i].open(ctx, s, field); err != nil {
-			return nil, err
-		}
-	}
 	found := roaring.New()
-	for it := candidates.Iterator(); it.HasNext(); {
-		if err := ctx.Err(); err != nil {
+	it := candidates.Iterator()
+	for _, g := range s.segments {
+		it.AdvanceIfNeeded(g.offset)
+		if !it.HasNext() {
+			break
+		}
+		if it.PeekNext() >= g.end() {
+			continue
+		}
+		if err := open(slots, g, field); err != nil {
 			return nil, err
 		}
-		doc := it.Next()
-		ok, err := fits(doc)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			found.Add(doc)
+		for n := 0; it.HasNext() && it.PeekNext() < g.end(); n++ {
+			if n%16 == 0 && ctx.Err() != nil { // a document may have a million places
+				return nil, ctx.Err()
+			}
+			doc := it.Next()
+			ok, err := fits(doc - g.offset)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				found.Add(doc)
+			}
 		}
 	}
 	return found, nil
@@ -165,32 +178,38 @@ func within(marks []spot, need []int, span uint64) bool {
 	return false
 }
 
-func (k *slot) open(ctx context.Context, s *snapshot, field string) error {
-	for _, term := range k.terms {
-		r, err := s.r.TermFieldReader(ctx, []byte(term), field, true, false, true)
-		if err != nil {
-			return err
+// open begins to read the postings of the slots in a segment.
+func open(slots []slot, g segmentView, field string) error {
+	dict, err := g.segment.Dictionary(field)
+	if err != nil {
+		return err
+	}
+	for i := range slots {
+		k := &slots[i]
+		k.readers = k.readers[:0]
+		for _, term := range k.terms {
+			// Documents that are deleted are no candidates, so nothing is to be left
+			// out; the engine moves faster that way.
+			list, err := dict.PostingsList([]byte(term), nil, nil)
+			if err != nil {
+				return err
+			}
+			if list.Count() > 0 {
+				k.readers = append(k.readers, places{PostingsIterator: list.Iterator(true, false, true, nil)})
+			}
 		}
-		k.readers = append(k.readers, &places{TermFieldReader: r, at: &index.TermFieldDoc{}})
 	}
 	return nil
 }
 
-func (k *slot) close() error {
-	var err error
-	for _, r := range k.readers {
-		err = errors.Join(err, r.Close())
-	}
-	return err
-}
-
 // positions returns, ascending, the positions of the slot's terms in doc less
-// offset, each once. Documents must be asked for in ascending order.
+// offset, each once; they are good until the next call. Documents must be asked
+// for in ascending order.
 func (k *slot) positions(doc uint32, offset uint64) ([]uint64, error) {
-	var at []uint64
-	id := index.NewIndexInternalID(nil, uint64(doc))
-	for _, r := range k.readers {
-		found, err := r.move(id)
+	at := k.at[:0]
+	for i := range k.readers {
+		r := &k.readers[i]
+		found, err := r.move(uint64(doc))
 		if err != nil {
 			return nil, err
 		}
@@ -198,6 +217,7 @@ func (k *slot) positions(doc uint32, offset uint64) ([]uint64, error) {
 			at = readPlaces(at, r.at)
 		}
 	}
+	k.at = at
 	if len(k.readers) > 1 {
 		slices.Sort(at)
 		at = slices.Compact(at)
@@ -211,18 +231,17 @@ func (k *slot) positions(doc uint32, offset uint64) ([]uint64, error) {
 	return out, nil
 }
 
-// move goes to the document and reports whether the term is in it. It never
-// asks the engine to go back, which would begin anew.
-func (p *places) move(id index.IndexInternalID) (bool, error) {
-	if p.at == nil {
+// move goes to the document and reports whether the term is in it.
+func (p *places) move(doc uint64) (bool, error) {
+	if p.ended {
 		return false, nil
 	}
-	if len(p.at.ID) == 0 || p.at.ID.Compare(id) < 0 {
+	if p.at == nil || p.at.Number() < doc {
 		var err error
-		// The engine keeps the id of the document it is given: not to be reused.
-		if p.at, err = p.Advance(id, &index.TermFieldDoc{Vectors: p.at.Vectors}); err != nil || p.at == nil {
+		if p.at, err = p.Advance(doc); err != nil || p.at == nil {
+			p.ended = true
 			return false, err
 		}
 	}
-	return p.at.ID.Equals(id), nil
+	return p.at.Number() == doc, nil
 }
