@@ -107,6 +107,8 @@ func (w *writer) event(r mail.Record) error {
 		return w.hold(r)
 	case e.Erase != nil && e.Erase.Done:
 		return w.erase(e.Erase.Records, w.partition)
+	case e.Erase != nil:
+		return w.condemn(e.Erase.Records)
 	}
 	return nil
 }
@@ -120,18 +122,26 @@ func (w *writer) delivery(r mail.Record) error {
 	d, seq := r.Delivery, seqKey(r.ID.Seq)
 	put := w.tx.Bucket(bucketRecord).Put(seq, entryOf(r, box).append(nil, r.ID.Seq))
 	if r.Kind == mail.KindMessage {
-		put = errors.Join(put, putFirst(w.tx.Bucket(bucketMessage), d.Digest[:], seq))
+		put = errors.Join(put, w.lead(bucketMessage, d.Digest[:], seq))
 	}
-	sealed := w.tx.Bucket(bucketSealed)
 	put = errors.Join(put,
-		putFirst(sealed, digestKey(box, d.Digest), seq),
-		putFirst(sealed, deliveryKey(box, d.Capture, d.Digest), seq))
+		w.lead(bucketSealed, digestKey(box, d.Digest), seq),
+		w.lead(bucketSealed, deliveryKey(box, d.Capture, d.Digest), seq))
 	row := mail.Listing{UIDL: d.UIDL, Size: d.ListSize}
 	if nameable(row) && d.Suspect == "" {
 		put = errors.Join(put, w.tx.Bucket(bucketRow).Put(rowKey(box, row), seq))
 	}
 	w.stats[box].delivery(r)
 	return put
+}
+
+// lead lets a key lead to a record, unless it leads to one before that stays.
+func (w *writer) lead(bucket, key, seq []byte) error {
+	b := w.tx.Bucket(bucket)
+	if before := b.Get(key); before != nil && condemned(w.tx, readSeq(before)) {
+		return b.Put(key, seq)
+	}
+	return putFirst(b, key, seq)
 }
 
 func putFirst(b *bolt.Bucket, key, value []byte) error {

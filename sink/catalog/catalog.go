@@ -19,7 +19,7 @@ import (
 )
 
 // format is the version of the file's layout; another one is rebuilt.
-const format = 2
+const format = 3
 
 // Options say whose catalog it is.
 type Options struct {

@@ -22,7 +22,8 @@
 //	drain    mailbox, position -> report of a session, its rows left out
 //	session  session -> position of its report
 //	matter   matter -> what is known of it, released ones too
-//	held     record or mailbox, matter -> the matter that holds it
+//	held     record or mailbox, matter -> the matter that holds it;
+//	         record -> it is to be erased
 //
 // A mailbox's name is arbitrary text and a UIDL arbitrary octets; either is
 // replaced by its SHA-256 in keys if it is longer than 1,000 octets.
@@ -34,6 +35,10 @@
 // and lets the keys that led to them lead to what remains: the catalog is the same
 // as one that is built after the erasure. Where that would give a mailbox another
 // number, Apply returns mail.Corrupt and the catalog is built anew.
+//
+// Between the event of an order and that of its end nobody knows whether the bytes
+// are there: it may have been cut off. No delivery is known by such a record, so
+// nothing is deleted on a server for its sake, and what comes again is sealed again.
 //
 // # What an answer may rest on
 //

@@ -16,6 +16,29 @@ import (
 // catalog is reset and built again: it is rare, and needs no code of its own.
 var errRenumber = errors.New("the first record of a mailbox was erased")
 
+// condemn notes that records are to be erased. Until they are, their bytes may be
+// there or not, so nothing rests on them any more: no delivery is known by them, and
+// what comes again is sealed again. They still have copies, and can be held.
+func (w *writer) condemn(ids []mail.ID) error {
+	records, held := w.tx.Bucket(bucketRecord), w.tx.Bucket(bucketHeld)
+	for _, id := range ids {
+		if id.Partition != w.partition || records.Get(seqKey(id.Seq)) == nil {
+			continue
+		}
+		if err := held.Put(condemnedKey(id.Seq), []byte{0}); err != nil { // no matter has this name
+			return err
+		}
+	}
+	return nil
+}
+
+func condemned(tx *bolt.Tx, seq uint64) bool {
+	return tx.Bucket(bucketHeld).Get(condemnedKey(seq)) != nil
+}
+
+// condemnedKey is the key of bucketHeld of a record that is to be erased.
+func condemnedKey(seq uint64) []byte { return append([]byte{'e'}, seqKey(seq)...) }
+
 // An erasing takes records out of the catalog such that it is the same as one that
 // is built from a ledger without them.
 type erasing struct {
@@ -95,7 +118,7 @@ func (e *erasing) take(seq uint64) error {
 		e.boxes[entry.box] = box
 	}
 	box.lost = min(box.lost, seq)
-	return records.Delete(seqKey(seq))
+	return errors.Join(records.Delete(seqKey(seq)), e.tx.Bucket(bucketHeld).Delete(condemnedKey(seq)))
 }
 
 // settle reads what remains, in order, and lets the keys lead to it as add would
@@ -190,6 +213,26 @@ func (c *Catalog) Copies(id mail.ID) (ids []mail.ID, err error) {
 		return err
 	})
 	slices.SortFunc(ids, func(a, b mail.ID) int { return cmp.Compare(a.Seq, b.Seq) })
+	return ids, err
+}
+
+// Orphans returns the references to a message, which is not in the catalog any more,
+// that an order to erase named which was cut off.
+func (c *Catalog) Orphans(of mail.ID) (ids []mail.ID, err error) {
+	err = c.view(func(tx *bolt.Tx) error {
+		cursor, prefix := tx.Bucket(bucketHeld).Cursor(), []byte{'e'}
+		for key, _ := cursor.Seek(prefix); bytes.HasPrefix(key, prefix); key, _ = cursor.Next() {
+			seq := readSeq(key[1:])
+			e, sound := readEntry(seq, tx.Bucket(bucketRecord).Get(key[1:]))
+			if !sound {
+				return mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", seq)
+			}
+			if e.kind == mail.KindReference && e.of == of.Seq && of.Partition == c.opts.Partition {
+				ids = append(ids, mail.ID{Partition: of.Partition, Seq: seq})
+			}
+		}
+		return nil
+	})
 	return ids, err
 }
 

@@ -56,7 +56,8 @@ func TestEraseIsPure(t *testing.T) {
 			}
 			ids = append(ids, copies...)
 		}
-		tail := []mail.Record{erased(end, ids...), message(end+1, delivery("after", "u", "later"))}
+		order := event(end, mail.Event{Type: mail.EventErase, Erase: &mail.Erase{Records: ids}})
+		tail := []mail.Record{order, erased(end+1, ids...), message(end+2, delivery("after", "u", "later"))}
 		after := open(t, filepath.Join(t.TempDir(), "after"))
 		apply(t, after, slices.Concat(without(records, ids), tail)...)
 		err := live.Apply(tail)
@@ -94,8 +95,8 @@ func TestEraseLeadsElsewhere(t *testing.T) {
 		}
 		return got[0]
 	}
-	if got := lookup(); got.ID.Seq != 2 {
-		t.Fatalf("an order that was not carried out: %v", got.ID)
+	if got := lookup(); !got.SealedAt.IsZero() {
+		t.Fatalf("what is to be erased is known by %v", got.ID)
 	}
 	apply(t, c, erased(5, mail.ID{Seq: 2}))
 	if got := lookup(); got.ID.Seq != 1 || got.Digest != one.Digest {
@@ -124,6 +125,61 @@ func TestEraseLeadsElsewhere(t *testing.T) {
 	if err := c.Apply([]mail.Record{erased(6, mail.ID{Seq: 3})}); mail.KindOf(err) != mail.Corrupt {
 		t.Errorf("a mailbox that is gone: %v", err)
 	}
+}
+
+// TestCondemned: while an order to erase is not known to be done, no delivery rests on
+// its records: what comes again is sealed again, and leads on when they are gone.
+func TestCondemned(t *testing.T) {
+	t.Parallel()
+	one, other := delivery("a", "u", "one"), delivery("b", "v", "one")
+	before := []mail.Record{message(0, delivery("a", "z", "zero")), message(1, delivery("b", "z", "nil")), message(2, one), reference(3, 2, false, other)}
+	ids := []mail.ID{{Seq: 2}, {Seq: 3}}
+	order := event(4, mail.Event{Type: mail.EventErase, Erase: &mail.Erase{Records: ids}})
+	c := open(t, filepath.Join(t.TempDir(), "c"))
+	apply(t, c, before...)
+	standing := func(d mail.Delivery) Standing {
+		s, err := c.Standings([]mail.Delivery{d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s[0]
+	}
+	if s := standing(other); !s.Known || s.Sealed.ID.Seq != 3 {
+		t.Fatalf("before the order: %+v", s)
+	}
+	apply(t, c, order)
+	for _, d := range []mail.Delivery{one, other, delivery("c", "w", "one")} {
+		if s := standing(d); s != (Standing{}) {
+			t.Errorf("a delivery rests on what is to be erased: %+v", s)
+		}
+	}
+	if _, err := c.Held(0, nil); err != nil || len(must(c.Copies(ids[0]))) != 2 {
+		t.Errorf("the order has no copies any more, or counts as a hold: %v", err)
+	}
+	if ids := must(c.Orphans(ids[0])); len(ids) != 1 || ids[0].Seq != 3 {
+		t.Errorf("the order left the references %v", ids)
+	}
+	again := []mail.Record{message(5, one), erased(6, ids...)}
+	apply(t, c, again[0])
+	if s := standing(other); s.Message.Seq != 5 || s.Again {
+		t.Errorf("what came again is not known: %+v", s)
+	}
+	apply(t, c, again[1])
+	after := open(t, filepath.Join(t.TempDir(), "after"))
+	apply(t, after, slices.Concat(without(before, ids), []mail.Record{order}, again)...)
+	if ids := must(c.Orphans(ids[0])); len(ids) > 0 {
+		t.Errorf("references %v are left when the order is done", ids)
+	}
+	if got, want := summary(t, c), summary(t, after); got != want {
+		t.Errorf("%+v, and built anew %+v", got, want)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func TestHolds(t *testing.T) {

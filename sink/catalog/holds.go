@@ -178,7 +178,11 @@ func (c *Catalog) Held(from uint64, yield func(seq, of uint64, matters []string)
 }
 
 func anyHeld(tx *bolt.Tx) bool {
-	key, _ := tx.Bucket(bucketHeld).Cursor().First()
+	cursor := tx.Bucket(bucketHeld).Cursor()
+	if key, _ := cursor.First(); len(key) > 0 && key[0] == 'b' {
+		return true
+	}
+	key, _ := cursor.Seek([]byte{'r'})
 	return key != nil
 }
 

@@ -204,7 +204,7 @@ func (r reader) standing(d mail.Delivery) (Standing, error) {
 }
 
 // at follows a key of a bucket to the record it leads to and returns its
-// receipt, or a zero one if the key is unknown. An entry that is damaged, or
+// receipt, or a zero one if the key is unknown or the record is to be erased. An entry that is damaged, or
 // that is not what the key says it is, is mail.Corrupt.
 func (r reader) at(bucket, key []byte, mailbox string, fits func(entry) bool) (mail.Receipt, error) {
 	position := r.tx.Bucket(bucket).Get(key)
@@ -212,6 +212,9 @@ func (r reader) at(bucket, key []byte, mailbox string, fits func(entry) bool) (m
 		return mail.Receipt{}, nil
 	}
 	seq := readSeq(position)
+	if condemned(r.tx, seq) {
+		return mail.Receipt{}, nil
+	}
 	e, sound := readEntry(seq, r.tx.Bucket(bucketRecord).Get(seqKey(seq)))
 	if !sound || !fits(e) || e.sealed.IsZero() {
 		return mail.Receipt{}, mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", seq)

@@ -85,13 +85,15 @@ func (a Archive) judge(ctx context.Context, p int, ids []mail.ID, o mail.EraseOr
 		if err != nil {
 			return out, err
 		}
-		if r.Erased {
-			out.all, out.before = append(out.all, id), out.before+1
-			continue
-		}
 		copies, err := a.judgeOne(ctx, p, r, o)
+		if r.Erased && mail.KindOf(err) == mail.NotFound { // the catalog has no trace of it
+			copies, err = a.rest(ctx, p, id, o)
+		}
 		if err != nil {
 			return out, err
+		}
+		if r.Erased {
+			out.before++
 		}
 		out.all = append(out.all, copies...)
 	}
@@ -100,7 +102,25 @@ func (a Archive) judge(ctx context.Context, p int, ids []mail.ID, o mail.EraseOr
 	return out, part.Ledger.Erasable(ctx, out.all)
 }
 
-// judgeOne returns what goes with a record that is there.
+// rest returns what goes with a record that is erased: itself, and the references to
+// it that are left of an order that was cut off.
+func (a Archive) rest(ctx context.Context, p int, id mail.ID, o mail.EraseOrder) ([]mail.ID, error) {
+	orphans, err := a.Partitions[p].Catalog.Orphans(id)
+	if err != nil {
+		return nil, err
+	}
+	all := []mail.ID{id}
+	for _, one := range orphans {
+		copies, err := a.judgeOne(ctx, p, mail.Record{ID: one}, o)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, copies...)
+	}
+	return all, nil
+}
+
+// judgeOne returns what goes with a record that the catalog has.
 func (a Archive) judgeOne(ctx context.Context, p int, r mail.Record, o mail.EraseOrder) ([]mail.ID, error) {
 	part := a.Partitions[p]
 	matters, err := part.Catalog.HeldBy(r.ID)

@@ -25,6 +25,9 @@ import (
 type world struct {
 	t *testing.T
 	retention.Archive
+	dirs    []*keys.Dir
+	options []ledger.Options
+	ledgers []*durabletest.FS
 }
 
 func newWorld(t *testing.T, partitions int, encrypted bool) *world {
@@ -34,21 +37,21 @@ func newWorld(t *testing.T, partitions int, encrypted bool) *world {
 	if err := source.Generate(); err != nil {
 		t.Fatal(err)
 	}
-	var dirs []*keys.Dir
 	for p := range partitions {
-		dirs = append(dirs, &keys.Dir{FS: durabletest.New(), Archive: [16]byte{1}, Partition: uint16(p), Wrapper: source})
+		w.dirs = append(w.dirs, &keys.Dir{FS: durabletest.New(), Archive: [16]byte{1}, Partition: uint16(p), Wrapper: source})
 	}
 	for p := range partitions {
 		o := ledger.Options{Partition: uint16(p), Archive: [16]byte{1}}
 		if encrypted {
-			o.Keys = dirs[p]
-			for i, d := range dirs {
+			o.Keys = w.dirs[p]
+			for i, d := range w.dirs {
 				if i != p {
 					o.Others = append(o.Others, d)
 				}
 			}
 		}
-		l, err := ledger.Open(durabletest.New(), o)
+		w.options, w.ledgers = append(w.options, o), append(w.ledgers, durabletest.New())
+		l, err := ledger.Open(w.ledgers[p], o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,16 +60,15 @@ func newWorld(t *testing.T, partitions int, encrypted bool) *world {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if err := errors.Join(l.Close(), k.Close()); err != nil {
+			if err := errors.Join(w.Partitions[p].Ledger.Close(), k.Close()); err != nil {
 				t.Error(err)
 			}
 		})
-		part := retention.Partition{Ledger: l, Catalog: k}
-		part.Turn = func(ctx context.Context, work func(context.Context) error) error {
+		w.Partitions = append(w.Partitions, retention.Partition{Ledger: l, Catalog: k})
+		w.Partitions[p].Turn = func(ctx context.Context, work func(context.Context) error) error {
 			err := work(ctx)
-			return errors.Join(err, w.follow(part))
+			return errors.Join(err, w.follow(w.Partitions[p]))
 		}
-		w.Partitions = append(w.Partitions, part)
 	}
 	return w
 }
@@ -253,6 +255,54 @@ func TestEraseRefuses(t *testing.T) {
 }
 
 // TestEraseNeedsKeys: what is stored in the clear is refused before anything is told.
+// TestEraseGoesOn: an order that was cut off between two keys is carried out whole by
+// giving it again, also by a catalog that was built anew meanwhile.
+func TestEraseGoesOn(t *testing.T) {
+	for _, anew := range []bool{false, true} {
+		w := newWorld(t, 1, true)
+		part := &w.Partitions[0]
+		w.message(0, 0, "z", "other")
+		w.message(0, 1, "z", "another")
+		m := w.message(0, 0, "u", "secret")
+		ref := w.reference(0, 1, "v", "secret", m)
+		order, err := part.Ledger.Maker().Event(mail.Event{Type: mail.EventErase, Erase: &mail.Erase{Records: []mail.ID{m, ref}, Reason: "r"}})
+		w.seal(0, order, err)
+		if err := part.Ledger.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keys.Erase(t.Context(), w.dirs, []keys.Erasure{{Keys: []uint32{uint32(m.Seq)}}}); err != nil {
+			t.Fatal(err)
+		}
+		if part.Ledger, err = ledger.Open(w.ledgers[0], w.options[0]); err != nil {
+			t.Fatal(err)
+		}
+		if anew {
+			if err := part.Catalog.Reset(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.follow(*part); err != nil {
+			t.Fatal(err)
+		}
+		if w.readable(m) {
+			t.Fatal("the crash left the message readable")
+		}
+		done, err := w.Erase(t.Context(), mail.EraseOrder{Records: []mail.ID{m}, Reason: "r"})
+		if err != nil || done.Keys != 1 || done.Before != 1 || len(done.Records) != 2 {
+			t.Fatalf("built anew %v: %+v, %v", anew, done, err)
+		}
+		for r, err := range part.Ledger.Records(t.Context(), ref.Seq) {
+			if err != nil || !r.Erased {
+				t.Errorf("built anew %v: the reference is there still: %v", anew, err)
+			}
+			break
+		}
+		if _, err := part.Catalog.Copies(ref); mail.KindOf(err) != mail.NotFound {
+			t.Errorf("built anew %v: the catalog has the reference: %v", anew, err)
+		}
+	}
+}
+
 func TestEraseNeedsKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, false)
