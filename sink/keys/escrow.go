@@ -186,25 +186,30 @@ func (d *Dir) RestoreEscrow(ctx context.Context, first uint64, ids *Identities) 
 }
 
 func (d *Dir) restoreLocked(ctx context.Context, first uint64, ids *Identities) error {
-	b, err := durable.ReadBounded(d.FS, EscrowName(first), maxEscrow)
-	if err != nil {
-		return classify(err)
-	}
-	t, s, g, err := ReadEscrow(bytes.NewReader(b), ids)
-	if err != nil {
-		return err
-	}
-	defer t.Wipe()
-	if err := (&keyFile{segment: s}).belongsTo(d.segment(s.Number)); err != nil {
-		return err
-	}
-	e, err := d.Wrapper.NewEpoch(ctx, g, 0)
-	if err != nil {
-		return err
-	}
-	f, err := sealFile(ctx, d.Wrapper, s, e, t)
+	f, err := d.fromEscrow(ctx, first, ids)
 	if err != nil {
 		return err
 	}
 	return classify(durable.WriteOnce(d.FS, FileName(first), f.encode()))
+}
+
+// fromEscrow seals what the copy of a segment holds in the current epoch.
+func (d *Dir) fromEscrow(ctx context.Context, first uint64, ids *Identities) (*keyFile, error) {
+	b, err := durable.ReadBounded(d.FS, EscrowName(first), maxEscrow)
+	if err != nil {
+		return nil, classify(err)
+	}
+	t, s, g, err := ReadEscrow(bytes.NewReader(b), ids)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Wipe()
+	if err := (&keyFile{segment: s}).belongsTo(d.segment(s.Number)); err != nil {
+		return nil, err
+	}
+	e, err := d.Wrapper.NewEpoch(ctx, g, 0)
+	if err != nil {
+		return nil, err
+	}
+	return sealFile(ctx, d.Wrapper, s, e, t)
 }

@@ -65,11 +65,12 @@ func (d *Dir) restoreOne(ctx context.Context, first uint64, ids *Identities, ove
 	if k := mail.KindOf(err); !over || k == mail.Temporary {
 		return false, err
 	}
-	// If we die behind the next line, the file is missing, and the next call makes it.
-	if err := d.FS.Remove(FileName(first)); err != nil {
-		return false, classify(err)
+	// The file stays until there is another one: its source may be found again.
+	made, err := d.fromEscrow(ctx, first, ids)
+	if err != nil {
+		return false, err
 	}
-	return true, d.restoreLocked(ctx, first, ids)
+	return true, d.replace(first, made)
 }
 
 // TakeEscrow puts a copy for escrow, which was kept elsewhere, under the name of its
