@@ -34,6 +34,8 @@ type Partition struct {
 const (
 	maxMatter = 200
 	maxReason = 2000
+	maxBy     = 200
+	maxQuery  = 64 << 10
 )
 
 // checkText refuses what is not one line of text.
@@ -47,6 +49,14 @@ func checkText(what, text string, most int) error {
 		return mail.Errorf(mail.Invalid, "%s %.60q is not one line of text", what, text)
 	}
 	return nil
+}
+
+// checkBy refuses a name of who orders that is not one line; none is as good.
+func checkBy(by string) error {
+	if by == "" {
+		return nil
+	}
+	return checkText("the name of who orders", by, maxBy)
 }
 
 // shares sorts records by partition. A partition that the archive lacks is

@@ -20,7 +20,7 @@ import (
 // was. After another error some may be destroyed: the same order again goes on.
 func (a Archive) Erase(ctx context.Context, o mail.EraseOrder) (mail.Erased, error) {
 	done := mail.Erased{DryRun: o.DryRun}
-	if err := checkText("the reason", o.Reason, maxReason); err != nil {
+	if err := cmp.Or(checkText("the reason", o.Reason, maxReason), checkBy(o.By)); err != nil {
 		return done, err
 	}
 	if len(o.Records) == 0 {

@@ -45,7 +45,7 @@ func checkHold(h mail.Hold) error {
 	if err := checkText("the matter", h.Matter, maxMatter); err != nil {
 		return err
 	}
-	if err := checkText("the reason", h.Reason, maxReason); err != nil {
+	if err := cmp.Or(checkText("the reason", h.Reason, maxReason), checkBy(h.By)); err != nil {
 		return err
 	}
 	scope := len(h.Mailboxes) + len(h.Records)
@@ -54,6 +54,8 @@ func checkHold(h mail.Hold) error {
 		return mail.Errorf(mail.Invalid, "a matter is released as a whole")
 	case !h.Released && scope == 0:
 		return mail.Errorf(mail.Invalid, "the hold names no mailboxes and no messages")
+	case len(h.Query) > maxQuery:
+		return mail.Errorf(mail.Invalid, "the query has %d octets, more than %d", len(h.Query), maxQuery)
 	}
 	return nil
 }

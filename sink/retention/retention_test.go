@@ -238,6 +238,7 @@ func TestEraseRefuses(t *testing.T) {
 		"event":          {order(mail.ID{Seq: w.sizes()[0] - 1}), mail.NotFound, "no message"},
 		"nothing":        {order(), mail.Invalid, "no message is named"},
 		"reason":         {mail.EraseOrder{Records: []mail.ID{free}}, mail.Invalid, "the reason is missing"},
+		"by whom":        {mail.EraseOrder{Records: []mail.ID{free}, Reason: "r", By: "root\n"}, mail.Invalid, "who orders"},
 		"two lines":      {mail.EraseOrder{Records: []mail.ID{free}, Reason: "a\nb"}, mail.Invalid, "not one line"},
 	} {
 		_, err := w.Erase(t.Context(), test.order)
@@ -254,10 +255,10 @@ func TestEraseRefuses(t *testing.T) {
 	}
 }
 
-// TestEraseNeedsKeys: what is stored in the clear is refused before anything is told.
 // TestEraseGoesOn: an order that was cut off between two keys is carried out whole by
 // giving it again, also by a catalog that was built anew meanwhile.
 func TestEraseGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, anew := range []bool{false, true} {
 		w := newWorld(t, 1, true)
 		part := &w.Partitions[0]
@@ -303,6 +304,7 @@ func TestEraseGoesOn(t *testing.T) {
 	}
 }
 
+// TestEraseNeedsKeys: what is stored in the clear is refused before anything is told.
 func TestEraseNeedsKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, false)
