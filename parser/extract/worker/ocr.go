@@ -28,25 +28,39 @@ func FindOCR() (string, error) { return exec.LookPath("tesseract") }
 const (
 	ocrTimeout = 30 * time.Second // CPU time of one picture
 	ocrMemory  = 512 << 20
+
+	// ocrShare of a document's wall time is for its pictures, so that time is left
+	// to give back what was read when there are too many of them.
+	ocrShare = 0.5
 )
 
 // ocrExtractor names the reader of pictures; what it finds depends on the
 // version and the languages that are installed.
 var ocrExtractor = mail.Extractor{Name: "ocr", Version: 1}
 
-// pictures returns what reads pictures for a process; nil: nothing does.
-func (p *Pool) pictures(ctx context.Context) func([]byte) reading {
+// pictures returns what reads the pictures of one document, which may take so
+// much wall time, for a process; nil: nothing does. Pictures that come when the
+// time is over are skipped.
+func (p *Pool) pictures(ctx context.Context, wall time.Duration) func([]byte) reading {
 	if p.o.OCR == nil {
 		return nil
 	}
-	return func(picture []byte) reading { return p.readPicture(ctx, picture) }
+	left := time.Duration(ocrShare * float64(wall))
+	return func(picture []byte) reading {
+		if left <= 0 {
+			return reading{Status: mail.TextSkipped, Extractor: ocrExtractor, Detail: "the pictures before it took too long"}
+		}
+		began := time.Now()
+		defer func() { left -= time.Since(began) }()
+		return p.readPicture(ctx, picture, min(left, wallFactor*ocrTimeout))
+	}
 }
 
-// readPicture returns the text of one picture.
-func (p *Pool) readPicture(ctx context.Context, picture []byte) reading {
+// readPicture returns the text of one picture, that may take so much wall time.
+func (p *Pool) readPicture(ctx context.Context, picture []byte, wall time.Duration) reading {
 	o := p.o.OCR
 	out := reading{Status: mail.TextOK, Extractor: ocrExtractor}
-	ctx, cancel := context.WithTimeout(ctx, wallFactor*ocrTimeout)
+	ctx, cancel := context.WithTimeout(ctx, wall)
 	defer cancel()
 	t := task{Do: doRead, Memory: ocrMemory, CPU: int(ocrTimeout / time.Second), Program: o.Program,
 		Args: []string{"stdin", "stdout", "-l", strings.Join(o.Languages, "+")}}
@@ -71,7 +85,7 @@ func (p *Pool) filter(ctx context.Context, t task, input []byte) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	defer context.AfterFunc(ctx, func() { _ = c.Process.Kill() })()
+	defer context.AfterFunc(ctx, c.killAll)()
 	fed := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(c.in, bytes.NewReader(input))
@@ -79,9 +93,9 @@ func (p *Pool) filter(ctx context.Context, t task, input []byte) ([]byte, error)
 	}()
 	out, errOut := io.ReadAll(io.LimitReader(c.out, maxReading+1))
 	if len(out) > maxReading {
-		_ = c.Process.Kill()
+		c.killAll()
 	}
-	errEnd := c.Wait()
+	errEnd := errors.Join(c.Wait(), c.out.Close())
 	<-fed // an input that is not read to its end is no fault
 	if len(out) > maxReading || errEnd == nil {
 		return out, errOut

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -74,6 +75,25 @@ func TestOCRFails(t *testing.T) {
 		if a := ask(t, p, document("scan.png", "image/png", picture(t))); a.Status != want {
 			t.Errorf("%s: %+v", script, a.Status)
 		}
+	}
+}
+
+// A program that hangs costs the text of its picture, and no more time than the
+// document has, also where what hangs is a program that it started. Pictures
+// that come later are skipped, and the document keeps its other text.
+func TestOCRHangs(t *testing.T) {
+	if raceEnabled {
+		t.Log("run without the race detector, under which processes start slowly")
+		return
+	}
+	// Half of six times this is for pictures.
+	p := newPool(t, Options{Workers: 1, Timeout: 200 * time.Millisecond, OCR: standIn(t, "sleep 3600; echo never")})
+	read := p.pictures(t.Context(), wallFactor*p.o.Timeout)
+	if r := read(picture(t)); r.Status != mail.TextTimeout || r.Text != "" {
+		t.Errorf("a picture that takes for ever: %+v", r)
+	}
+	if r := read(picture(t)); r.Status != mail.TextSkipped || r.Detail == "" {
+		t.Errorf("the next one: %+v", r)
 	}
 }
 

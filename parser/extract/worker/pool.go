@@ -254,7 +254,7 @@ func (p *Pool) once(ctx context.Context, d Document, most limit, fresh bool) (ex
 	if err != nil {
 		return extract.Result{}, 0, err
 	}
-	r, cpu, err := w.ask(ctx, d, most, p.pictures(ctx))
+	r, cpu, err := w.ask(ctx, d, most, p.pictures(ctx, most.wall))
 	if err != nil {
 		return r, cpu, err
 	}
@@ -283,7 +283,7 @@ func (p *Pool) pop() *process {
 		p.idle = p.idle[:last]
 		select {
 		case <-w.exited: // somebody else killed it, such as a kernel without memory
-			_ = w.in.Close()
+			w.gone()
 		default:
 			return w
 		}

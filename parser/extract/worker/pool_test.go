@@ -149,6 +149,30 @@ func TestPoolReplaces(t *testing.T) {
 	}
 }
 
+// A process that is gone leaves no pipes behind.
+func TestPoolClosesPipes(t *testing.T) {
+	p := newPool(t, Options{Workers: 1})
+	for end, f := range map[string]func(*process){
+		"killed": (*process).end,
+		"ended":  (*process).quit,
+		"found dead": func(w *process) {
+			w.kill()
+			<-w.exited
+			p.put(w)
+			if p.pop() != nil {
+				t.Error("a dead process is given out")
+			}
+		},
+	} {
+		ask(t, p, document("a.txt", "text/plain", []byte("x")))
+		w := p.pop()
+		f(w)
+		if _, err := w.r.Read(make([]byte, 1)); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s: the pipe from it is open: %v", end, err)
+		}
+	}
+}
+
 // The texts that come back are bounded, whatever a process says.
 func TestPoolBoundsText(t *testing.T) {
 	p := newPool(t, Options{Workers: 1})

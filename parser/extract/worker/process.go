@@ -19,7 +19,8 @@ type process struct {
 	conn
 	cmd    *exec.Cmd
 	in     io.Closer
-	said   *tail // what it wrote to its standard error
+	out    io.Closer // the end of the pool
+	said   *tail     // what it wrote to its standard error
 	exited chan struct{}
 	hello  hello
 
@@ -45,7 +46,7 @@ func (p *Pool) start(ctx context.Context, t task) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &process{cmd: cmd.Cmd, in: cmd.in, conn: conn{r: cmd.out, w: cmd.in}, said: cmd.said, exited: make(chan struct{})}
+	w := &process{cmd: cmd.Cmd, in: cmd.in, out: cmd.out, conn: conn{r: cmd.out, w: cmd.in}, said: cmd.said, exited: make(chan struct{})}
 	p.processes.Go(func() {
 		defer close(w.exited)
 		_ = cmd.Wait() // how it ended is in ProcessState
@@ -77,15 +78,20 @@ func (w *process) kill() {
 // end kills the process and waits until it is gone.
 func (w *process) end() {
 	w.kill()
+	w.gone()
+}
+
+// gone waits until the process has ended and gives back what it had.
+func (w *process) gone() {
 	<-w.exited
-	_ = w.in.Close()
+	_, _ = w.in.Close(), w.out.Close()
 }
 
 // quit lets the process end by itself, which it does when its input ends.
 func (w *process) quit() {
 	_ = w.in.Close()
 	timer := time.AfterFunc(time.Second, w.kill)
-	<-w.exited
+	w.gone()
 	timer.Stop()
 }
 
@@ -125,10 +131,11 @@ func (w *process) ask(ctx context.Context, d Document, most limit, pictures func
 	}
 	w.documents++
 	if err == nil {
-		return r, w.cpu() - before, nil
+		w.retire = w.retire || w.slow.Load() // it answered, and was killed just then
+		return r, max(w.cpu()-before, 0), nil
 	}
 	w.end()
-	cpu = w.spent() - before
+	cpu = max(w.spent()-before, 0)
 	var source sourceError
 	switch {
 	case errors.As(err, &source):

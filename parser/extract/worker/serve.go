@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/parser"
@@ -140,7 +141,7 @@ func (r *request) readPicture(_ context.Context, b []byte, limit int) extract.Re
 		return extract.Result{Status: mail.TextFailed}
 	}
 	if len(got.Text) > limit {
-		got.Text, got.Status = got.Text[:limit], mail.TextTruncated
+		got.Text, got.Status = strings.ToValidUTF8(got.Text[:limit], ""), mail.TextTruncated
 	}
 	return extract.Result{Text: got.Text, Status: got.Status, Extractor: got.Extractor, Detail: got.Detail}
 }

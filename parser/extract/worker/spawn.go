@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,8 +15,15 @@ import (
 type command struct {
 	*exec.Cmd
 	in   io.WriteCloser
-	out  io.Reader
+	out  io.ReadCloser
 	said *tail
+}
+
+// killAll ends the process and, where that is known, what it started.
+func (c *command) killAll() {
+	if c.Process.Kill() == nil { // it has not been waited for, so its number is its own
+		killGroup(c.Process.Pid)
+	}
 }
 
 // spawn starts a process in namespaces of its own, or, where that is not
@@ -41,6 +49,10 @@ func (p *Pool) spawn(t task) (*command, Guard, error) {
 	return c, Guard{Name: GuardNamespaces, Missing: clean(plain.Error(), maxDetail)}, nil
 }
 
+// pipeWait is how long the pipes of a process that has ended are still read:
+// what it started may hold them open.
+const pipeWait = 2 * time.Second
+
 // launch starts this program for a task.
 func launch(t task, isolated bool) (*command, error) {
 	exe, err := program()
@@ -50,18 +62,17 @@ func launch(t task, isolated bool) (*command, error) {
 	cmd := exec.Command(exe)
 	// The name stays: a program may look at it to know what it is.
 	cmd.Args, cmd.Env, cmd.Dir = t.args(os.Args[0]), []string{}, "/"
-	cmd.SysProcAttr = attributes(isolated)
-	c := &command{Cmd: cmd, said: &tail{}}
-	cmd.Stderr = c.said
-	if c.in, err = cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
+	cmd.SysProcAttr, cmd.WaitDelay = attributes(isolated), pipeWait
 	// Not StdoutPipe, which Wait closes before all is read.
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	cmd.Stdout, c.out = write, read
+	c := &command{Cmd: cmd, out: read, said: &tail{}}
+	cmd.Stdout, cmd.Stderr = write, c.said
+	if c.in, err = cmd.StdinPipe(); err != nil {
+		return nil, errors.Join(err, read.Close(), write.Close())
+	}
 	err = cmd.Start()
 	_ = write.Close() // the process has it
 	if err != nil {
@@ -82,7 +93,8 @@ func (p *Pool) compile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { _ = c.Process.Kill() })()
+	defer c.out.Close()
+	defer context.AfterFunc(ctx, c.killAll)()
 	if err := c.Wait(); err != nil {
 		return fmt.Errorf("compile the engine for PDF: %w: %s", err, clean(c.said.String(), maxDetail))
 	}

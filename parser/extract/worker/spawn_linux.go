@@ -21,6 +21,9 @@ func attributes(isolated bool) *syscall.SysProcAttr {
 	return a
 }
 
+// killGroup ends the group of processes that a process of attributes leads.
+func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
+
 // cpu returns the CPU time of the process, from its clock (clock_getcpuclockid);
 // 0 if it has ended.
 func (w *process) cpu() time.Duration {
