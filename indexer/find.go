@@ -71,7 +71,7 @@ func (f *finding) evaluate(ctx context.Context, q *query.Query, hidden []uint64)
 		return err
 	}
 	ev := newEvaluator(f.snap)
-	found, err := ev.matches(ctx, q, asIndexed)
+	found, err := ev.asked(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (f *finding) evaluate(ctx context.Context, q *query.Query, hidden []uint64)
 // resultKey tells queries apart by all that they ask for, and the states of a
 // shard by how much of it is hidden, which only grows.
 func resultKey(shard string, q *query.Query, hidden []uint64) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %#v", len(hidden), q.Root))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %t %#v", len(hidden), q.Partly, q.Root))
 	return shard + string(sum[:])
 }
 

@@ -94,7 +94,7 @@ func (x *Index) answer(ctx context.Context, v *view, q *query.Query, w wantedPag
 		a.Coverage.Complete = false
 		a.Warnings = append(a.Warnings, mail.Warning{Text: "the index is of an older version and is being built anew; until then this search may miss what that version did not know"})
 	}
-	return a, fill(ctx, &a, all, w)
+	return a, x.results(ctx, &a, all, w)
 }
 
 // ask lets all shards evaluate q, several at once. It returns when all have

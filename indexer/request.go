@@ -51,6 +51,7 @@ func (x *Index) outside(ctx context.Context) func(query.Exact) (query.Node, erro
 // describe says in the answer what was asked.
 func describe(a *mail.SearchAnswer, req mail.SearchRequest, q *query.Query) {
 	a.Query, a.Understood = req.Query, q.String()
+	a.Fingerprint = fingerprint(req, q)
 	if req.Explain {
 		a.Explanation = q.Explain()
 	}

@@ -21,7 +21,7 @@ const (
 const hangLimit = 20 * time.Second
 
 // Search answers req. Hits are ordered by effective date, newest first, and by
-// position where dates are equal. size is the ledger's size, for the statement
+// position where dates are equal, unless the request asks for another order. size is the ledger's size, for the statement
 // of coverage; text, unless nil, gives the messages that snippets are cut from,
 // and a message that it cannot give goes without.
 //
@@ -80,10 +80,14 @@ func outOfTime(err error) error {
 		"narrow it, for example with mailbox: or after:")
 }
 
-// A wantedPage says where the hits wanted begin and how many they are.
+// A wantedPage says which hits are wanted, and what else.
 type wantedPage struct {
-	after string // the order key before it; empty for the first
-	limit int
+	req    mail.SearchRequest
+	after  string // the order key before it; empty for the first
+	limit  int
+	zone   *time.Location
+	words  []scored  // that count for the relevance
+	behind *relevant // of the page before, by relevance; nil for the first
 }
 
 func readRequest(req mail.SearchRequest, now time.Time) (*query.Query, wantedPage, error) {
@@ -91,18 +95,23 @@ func readRequest(req mail.SearchRequest, now time.Time) (*query.Query, wantedPag
 	if err != nil {
 		return nil, wantedPage{}, err
 	}
-	w := wantedPage{after: req.After, limit: req.Limit}
+	w := wantedPage{req: req, limit: req.Limit, zone: q.Zone}
+	if err := checkResults(req); err != nil {
+		return nil, wantedPage{}, err
+	}
 	switch {
 	case w.limit < 0 || w.limit > MaxLimit:
 		return nil, wantedPage{}, mail.Errorf(mail.Invalid, "a page has 1 to %d hits, not %d", MaxLimit, w.limit)
 	case w.limit == 0:
 		w.limit = DefaultLimit
 	}
-	if w.after != "" {
-		if _, err := rankOf(w.after); err != nil {
-			return nil, wantedPage{}, mail.Errorf(mail.Invalid, "%q does not name a page: give the value of next of the page before", w.after)
-		}
+	if req.By == mail.ByRelevance {
+		w.words = scoredOf(q.Root)
 	}
+	if err := w.goOn(req.After); err != nil {
+		return nil, wantedPage{}, mail.Errorf(mail.Invalid, "%q does not name a page: give the value of next of the page before", req.After)
+	}
+	q.Partly = req.Partly
 	return q, w, nil
 }
 

@@ -2,6 +2,7 @@ package indexer
 
 import (
 	"context"
+	"time"
 
 	"github.com/mailkeep/mailkeep/indexer/query"
 	"github.com/mailkeep/mailkeep/mail"
@@ -35,6 +36,19 @@ type Found interface {
 	Keys(ctx context.Context, before string, limit int) ([]string, error)
 	// Hits returns what a page shows of the documents of the keys.
 	Hits(ctx context.Context, keys []string) ([]mail.Hit, error)
+	// Positions appends the positions of all hits, ascending.
+	Positions(ctx context.Context, into []uint64) ([]uint64, error)
+	// Count adds, for each value that a facet has among the hits, how many have it.
+	Count(ctx context.Context, facet string, zone *time.Location, into map[string]uint64) error
+	// Frequencies returns how many documents there are, and how many have each of
+	// the words.
+	Frequencies(ctx context.Context, words []scored) (docs uint64, have []uint64, err error)
+	// Best returns the hits behind the one given, the best first; at most limit.
+	Best(ctx context.Context, words []scored, behind score, limit int) ([]score, error)
+	// Members appends all hits with the keys of their copies.
+	Members(ctx context.Context, into []member) ([]member, error)
+	// Statuses returns why the document at a position could not be fully read.
+	Statuses(ctx context.Context, seq uint64) ([]mail.TextStatus, error)
 	Close() error
 }
 

@@ -16,6 +16,9 @@ type Query struct {
 	Zone *time.Location
 	// Strict makes errors of the warnings of evaluation, too.
 	Strict bool
+	// Partly asks, in place of what matches, for all in the scope of the query that
+	// could not be fully read.
+	Partly bool
 }
 
 // A Node is one of And, Or, Not, Word, Phrase, Prefix, Fuzzy, Near, Contains,

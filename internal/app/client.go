@@ -96,10 +96,13 @@ func (c *Client) Search(ctx context.Context, r mail.SearchRequest) (mail.SearchA
 		return c.indexDoor.Search(ctx, r)
 	}
 	parts, err := c.offline()
+	if mail.KindOf(err) == mail.InUse && c.catalogDoor != nil {
+		return c.catalogDoor.Search(ctx, r) // that process can ask the others
+	}
 	if err != nil {
 		return mail.SearchAnswer{}, err
 	}
-	return searchPartitions(ctx, parts, r, c.cfg.Search.MaxLimit, time.Duration(c.cfg.Search.Timeout))
+	return searchPartitions(ctx, searchers(parts), r, c.cfg.Search.MaxLimit, time.Duration(c.cfg.Search.Timeout))
 }
 
 // offline opens the indexes themselves, once.

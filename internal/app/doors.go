@@ -39,8 +39,8 @@ func (a *App) openDoors(ctx context.Context) error {
 // service answers the control routes with what this process owns.
 func (a *App) service() web.Service {
 	var s web.Service
+	s.Search = a.search
 	if a.has(RoleIndex) {
-		s.Search = a.search
 		s.IndexSummary = func(ctx context.Context, n uint16) (mail.ViewSummary, error) {
 			p, err := a.partition(n)
 			if err != nil {
@@ -95,6 +95,16 @@ func (a *App) indexDocuments(ctx context.Context, n uint16, yield func(uint64) b
 	return nil
 }
 
+// search asks all partitions: those whose index is not here in the process that
+// has it, over the bus.
 func (a *App) search(ctx context.Context, r mail.SearchRequest) (mail.SearchAnswer, error) {
-	return searchPartitions(ctx, a.partitions, r, a.cfg.Search.MaxLimit, time.Duration(a.cfg.Search.Timeout))
+	parts := searchers(a.partitions)
+	for i, p := range a.partitions {
+		if p.index == nil {
+			parts[i] = func(ctx context.Context, r mail.SearchRequest) (mail.SearchAnswer, error) {
+				return a.bus.Search(ctx, p.number, r)
+			}
+		}
+	}
+	return searchPartitions(ctx, parts, r, a.cfg.Search.MaxLimit, time.Duration(a.cfg.Search.Timeout))
 }

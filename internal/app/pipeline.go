@@ -222,6 +222,11 @@ func (a *App) openIndex(ctx context.Context, p *partition) (err error) {
 		return err
 	}
 	a.life.onStop("index", func(context.Context) error { return p.index.Close() })
+	stop, err := a.bus.ServeSearch(context.WithoutCancel(ctx), p.number, p.search)
+	if err != nil {
+		return err
+	}
+	a.life.onStop("search service", func(context.Context) error { stop(); return nil })
 	a.life.work(ctx, "indexer", func(ctx context.Context) error {
 		return p.index.Follow(ctx, p.source, a.indexed, parser.EffectiveDate, func(c mail.Cursor) {
 			a.metrics.Index(c)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/mailkeep/mailkeep/indexer"
@@ -16,10 +17,10 @@ import (
 // defaultLimit is the page size of a request that names none.
 const defaultLimit = 20
 
-// searchPartitions asks every partition for a page and merges the pages. A
+// searchPartitions asks every partition for a page, all at once, and merges the pages. A
 // partition that cannot answer makes the answer partial, which its coverage
 // says; if none can, that is the error.
-func searchPartitions(ctx context.Context, parts []*partition, r mail.SearchRequest, maxLimit int, timeout time.Duration) (mail.SearchAnswer, error) {
+func searchPartitions(ctx context.Context, parts []searcher, r mail.SearchRequest, maxLimit int, timeout time.Duration) (mail.SearchAnswer, error) {
 	if r.Limit == 0 {
 		r.Limit = min(defaultLimit, maxLimit)
 	}
@@ -33,29 +34,49 @@ func searchPartitions(ctx context.Context, parts []*partition, r mail.SearchRequ
 	if err != nil {
 		return mail.SearchAnswer{}, err
 	}
-	m := merge{limit: r.Limit, answers: make([]mail.SearchAnswer, len(parts)), failed: make([]bool, len(parts)), pages: after}
-	for i, p := range parts {
-		ask := r
-		ask.After = m.pages[i]
-		if m.ended(i) { // it still counts in the total and the coverage
-			ask.After, ask.Limit = "", 1
+	m := merge{by: r.By, limit: r.Limit, values: r.FacetValues, answers: make([]mail.SearchAnswer, len(parts)), failed: make([]bool, len(parts)), pages: after}
+	if len(parts) > 1 {
+		r.FacetValues = mail.MaxFacetValues // so that what the merge shows is exact
+	}
+	asked := make([]partitionAnswer, len(parts))
+	var wg sync.WaitGroup
+	for i, ask := range parts {
+		ri := r
+		if ri.After = m.pages[i]; m.ended(i) { // it still counts in the total and the coverage
+			ri.After, ri.Count = "", true
 		}
-		m.add(i, p.search(ctx, ask))
+		wg.Go(func() { asked[i].SearchAnswer, asked[i].err = ask(ctx, ri) })
+	}
+	wg.Wait()
+	for i, a := range asked {
+		m.add(i, a)
 	}
 	return m.answer(ctx)
 }
+
+// A searcher answers the searches of one partition, in this process or in the one
+// that has its index.
+type searcher func(context.Context, mail.SearchRequest) (mail.SearchAnswer, error)
 
 type partitionAnswer struct {
 	mail.SearchAnswer
 	err error
 }
 
-func (p *partition) search(ctx context.Context, r mail.SearchRequest) partitionAnswer {
-	a, err := p.index.Search(ctx, r, p.source.Size(), func(ctx context.Context, id mail.ID) (*mail.Message, error) {
+func (p *partition) search(ctx context.Context, r mail.SearchRequest) (mail.SearchAnswer, error) {
+	return p.index.Search(ctx, r, p.source.Size(), func(ctx context.Context, id mail.ID) (*mail.Message, error) {
 		_, m, err := p.reading.message(ctx, p.source, id)
 		return m, err
 	})
-	return partitionAnswer{a, err}
+}
+
+// searchers are those of partitions whose indexes are all here.
+func searchers(parts []*partition) []searcher {
+	out := make([]searcher, len(parts))
+	for i, p := range parts {
+		out[i] = p.search
+	}
+	return out
 }
 
 // pagesEnd is the page token of a partition that has no further hits.
@@ -88,9 +109,12 @@ func writePages(pages []string) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// A merge joins the pages of the partitions, newest first.
+// A merge joins the pages of the partitions.
 type merge struct {
+	by      string // the order of hits
 	limit   int
+	values  int // of each facet
+	facets  [][]mail.Facet
 	answers []mail.SearchAnswer
 	pages   []string
 	errs    []error
@@ -115,7 +139,13 @@ func (m *merge) add(i int, a partitionAnswer) {
 		m.answers[i].Hits, m.answers[i].Next = nil, ""
 	}
 	m.out.Query, m.out.Understood, m.out.Explanation, m.out.Warnings = a.Query, a.Understood, a.Explanation, a.Warnings
+	m.out.Fingerprint = a.Fingerprint
 	m.out.Total += a.Total
+	m.out.Groups += a.Groups
+	m.out.Sets = append(m.out.Sets, a.Sets...)
+	if len(a.Facets) > 0 {
+		m.facets = append(m.facets, a.Facets)
+	}
 	m.out.Coverage.Cursors = append(m.out.Coverage.Cursors, a.Coverage.Cursors...)
 	m.out.Coverage.Missing = append(m.out.Coverage.Missing, a.Coverage.Missing...)
 	m.partial = m.partial || !a.Coverage.Complete
@@ -137,7 +167,7 @@ func (m *merge) answer(ctx context.Context) (mail.SearchAnswer, error) {
 	m.out.Hits = []mail.Hit{}
 	taken := make([]int, len(m.answers))
 	for len(m.out.Hits) < m.limit {
-		i := m.newest(taken)
+		i := m.first(taken)
 		if i < 0 {
 			break
 		}
@@ -150,28 +180,41 @@ func (m *merge) answer(ctx context.Context) (mail.SearchAnswer, error) {
 		case taken[i] == len(a.Hits) && a.Next == "":
 			m.pages[i] = pagesEnd
 		case taken[i] > 0:
-			m.pages[i] = indexer.PageAfter(a.Hits[taken[i]-1])
+			m.pages[i] = a.Hits[taken[i]-1].After
 		}
 	}
 	if len(m.out.Hits) > 0 { // no page follows one that only failures have left empty
 		m.out.Next = writePages(m.pages)
 	}
+	for i := range m.out.Hits {
+		m.out.Hits[i].After = ""
+	}
 	m.out.Coverage.Complete = len(m.errs) == 0 && !m.partial
+	m.out.Facets = indexer.MergeFacets(m.facets, m.values)
+	m.out.Result = indexer.ResultOf(m.out.Sets, m.out.Coverage)
 	return m.out, nil
 }
 
-// newest returns the partition whose next hit comes first; -1 if none is left.
-func (m *merge) newest(taken []int) int {
+// first returns the partition whose next hit comes first; -1 if none is left.
+func (m *merge) first(taken []int) int {
 	best := -1
 	for i, a := range m.answers {
 		if taken[i] == len(a.Hits) {
 			continue
 		}
-		if best < 0 || compareHits(a.Hits[taken[i]], m.answers[best].Hits[taken[best]]) < 0 {
+		if best < 0 || m.compare(a.Hits[taken[i]], m.answers[best].Hits[taken[best]]) < 0 {
 			best = i
 		}
 	}
 	return best
+}
+
+// compare orders hits as they were asked for.
+func (m *merge) compare(a, b mail.Hit) int {
+	if m.by == mail.ByRelevance {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), compareHits(a, b))
+	}
+	return compareHits(a, b)
 }
 
 // compareHits orders hits newest first; equal dates by position, then by

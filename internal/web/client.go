@@ -42,11 +42,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Search asks for one page.
 func (c *Client) Search(ctx context.Context, r mail.SearchRequest) (a mail.SearchAnswer, err error) {
-	q := url.Values{
-		"q": {r.Query}, "limit": {strconv.Itoa(r.Limit)}, "after": {r.After},
-		"zone": {r.Zone}, "strict": {strconv.FormatBool(r.Strict)}, "explain": {strconv.FormatBool(r.Explain)},
-	}
-	err = c.get(ctx, "/v1/search?"+q.Encode(), &a)
+	err = c.order(ctx, "/v1/search", r, &a)
 	return a, err
 }
 

@@ -44,6 +44,8 @@ func Control(s Service) http.Handler {
 	mux := http.NewServeMux()
 	// One page of hits for ?q=, with ?limit= and ?after=.
 	handle(mux, "GET /v1/search", s.Search != nil, s.search)
+	// The same for the mail.SearchRequest in the body.
+	handle(mux, "POST /v1/search", s.Search != nil, ordered(s.Search))
 	// What each mailbox, ledger, index and queue is doing.
 	handle(mux, "GET /v1/status", s.Status != nil, s.status)
 	// The latest ?limit= sessions of the mailbox ?name=.

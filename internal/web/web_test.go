@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -57,9 +58,9 @@ func TestRoundTrip(t *testing.T) {
 			return nil
 		},
 	})
-	want := mail.SearchRequest{Query: `from:a "b & c" ü`, Limit: 3, After: "x/y", Zone: "+02:00", Strict: true, Explain: true}
+	want := mail.SearchRequest{Query: `from:a "b & c" ü`, Limit: 3, After: "x/y", Zone: "+02:00", Strict: true, Explain: true, By: mail.ByRelevance, Facets: []string{"sender"}, Partly: true}
 	a, err := c.Search(t.Context(), want)
-	if err != nil || asked != want || a.Total != 7 || a.Hits[0].ID.Seq != 2 {
+	if err != nil || !reflect.DeepEqual(asked, want) || a.Total != 7 || a.Hits[0].ID.Seq != 2 {
 		t.Errorf("search: %+v, %v; asked %+v", a, err, asked)
 	}
 	_, err = c.Search(t.Context(), mail.SearchRequest{Query: "bad"})
