@@ -7,13 +7,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mailkeep/mailkeep/mail"
 )
 
 // heldEvery is how often the hold of an object is looked at, and renewed if need be.
 const heldEvery = 24 * time.Hour
 
-// lookHeld asks which segments are held. While that is not known, a segment counts as
-// held if its object is: nothing is released and nothing is removed.
+// lookHeld asks which segments are held. While that is not known, nothing is released
+// and nothing is removed.
 func (s *Spool) lookHeld(ctx context.Context, segments []*spooled, end uint64) error {
 	if s.o.Held == nil {
 		return nil
@@ -42,7 +44,11 @@ func (s *Spool) hold(ctx context.Context, seg *spooled) error {
 		}
 		s.log.InfoContext(ctx, "segment is released from hold", slog.String("segment", seg.name), slog.String("store", s.o.Store.String()))
 	default:
-		if err := s.keepHeld(ctx, seg, now); err != nil {
+		err := s.keepHeld(ctx, seg, now)
+		if mail.KindOf(err) == mail.NotFound { // the next pass holds what is stored again
+			return s.lost(ctx, seg, err)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -91,10 +97,9 @@ func (s *Spool) keepHeld(ctx context.Context, seg *spooled, now time.Time) error
 	return nil
 }
 
-// keptHere reports whether the local file of a segment stays because of a hold.
-func (seg *spooled) keptHere() bool {
-	return len(seg.held) > 0 || seg.unsure && seg.note.Held
-}
+// keptHere reports whether the local file of a segment stays because of a hold, or
+// because nobody knows whether there is one.
+func (seg *spooled) keptHere() bool { return len(seg.held) > 0 || seg.unsure }
 
 // firstOf is the first record of a segment, by its name.
 func firstOf(name string) uint64 {

@@ -114,3 +114,59 @@ type noHolds struct{ store.Store }
 func (noHolds) SetHold(context.Context, store.Ref, bool) error {
 	return mail.Errorf(mail.Invalid, "the bucket has no Object Lock")
 }
+
+// TestSpoolHeldIsLost: an object that is held and gone is stored and held again from
+// the segment that stayed on the disk.
+func TestSpoolHeldIsLost(t *testing.T) {
+	fsys, disk := durabletest.New(), durabletest.New()
+	s := newDir(t, disk)
+	putSegments(t, fsys, [][]byte{randomBytes(1000), randomBytes(1000)})
+	o := options(fsys, s, &journal{})
+	o.Policy = store.Policy{Mode: store.None}
+	now := time.Now()
+	o.Now = func() time.Time { return now }
+	o.Held = func(context.Context, []uint64, uint64) (map[uint64][]string, error) {
+		return map[uint64][]string{0: {"M"}}, nil
+	}
+	spool := store.NewSpool(o)
+	ref := store.Ref{Name: prefix + segmentName(0)}
+	if err := spool.Pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(disk.Remove(ref.Name), disk.Remove(ref.Name+".meta")); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(25 * time.Hour)
+	for range 2 {
+		if err := spool.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := s.Stat(t.Context(), ref); err != nil || !got.Hold || !here(fsys, segmentName(0)) {
+		t.Errorf("what is held is %+v, %v", got, err)
+	}
+}
+
+// TestSpoolUnknownHolds: while nobody knows what is held, everything stays on the disk.
+func TestSpoolUnknownHolds(t *testing.T) {
+	fsys := durabletest.New()
+	putSegments(t, fsys, [][]byte{randomBytes(1000), randomBytes(1000)})
+	o := options(fsys, newDir(t, durabletest.New()), &journal{})
+	now := time.Now()
+	o.Now = func() time.Time { return now }
+	failure := errors.New("the catalog is being built")
+	o.Held = func(context.Context, []uint64, uint64) (map[uint64][]string, error) { return nil, failure }
+	spool := store.NewSpool(o)
+	for range 2 {
+		if err := spool.Pass(t.Context()); !errors.Is(err, failure) {
+			t.Fatal(err)
+		}
+		if !here(fsys, segmentName(0)) {
+			t.Fatal("a segment left the disk that may be held")
+		}
+		now = now.Add(25 * time.Hour)
+	}
+	if failure = nil; spool.Pass(t.Context()) != nil || here(fsys, segmentName(0)) {
+		t.Error("what is not held did not leave the disk")
+	}
+}
