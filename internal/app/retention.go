@@ -51,12 +51,12 @@ func (a *App) hold(ctx context.Context, h mail.Hold) (mail.Matter, error) {
 	return archive.Hold(ctx, h)
 }
 
-func (a *App) matters(context.Context) ([]mail.Matter, error) {
+func (a *App) matters(ctx context.Context) ([]mail.Matter, error) {
 	archive, err := a.retention()
 	if err != nil {
 		return nil, err
 	}
-	return archive.Matters()
+	return archive.Matters(ctx)
 }
 
 // indexWait is how long an erasure waits for the index to follow.
@@ -173,7 +173,7 @@ func Matters(ctx context.Context, c *configs.Config, console Console) (all []mai
 		return all, errors.Join(err, closeDoor())
 	}
 	err = withRetention(ctx, c, console, func(a retention.Archive) error {
-		all, err = a.Matters()
+		all, err = a.Matters(ctx)
 		return err
 	})
 	return all, err

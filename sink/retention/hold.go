@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -30,9 +31,9 @@ func (a Archive) Hold(ctx context.Context, h mail.Hold) (mail.Matter, error) {
 	if err != nil {
 		return mail.Matter{}, err
 	}
-	all, err := a.Matters()
+	all, err := a.Matters(ctx)
 	if err != nil {
-		return mail.Matter{}, err
+		return mail.Matter{}, mail.WithHint(fmt.Errorf("the hold is sealed, but it cannot be told: %w", err), "look with mailkeep hold list")
 	}
 	at := slices.IndexFunc(all, func(m mail.Matter) bool { return m.Matter == h.Matter })
 	if at < 0 {
@@ -126,20 +127,17 @@ func placings(h mail.Hold, boxes []string, ids []mail.ID) []mail.Event {
 func (a Archive) release(ctx context.Context, h mail.Hold) error {
 	released := 0
 	for p, part := range a.Partitions {
-		all, err := part.Catalog.Matters()
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(all, func(m mail.Matter) bool { return m.Matter == h.Matter && m.Holds() }) {
-			continue
-		}
-		err = part.Turn(ctx, func(ctx context.Context) error {
+		err := part.Turn(ctx, func(ctx context.Context) error {
+			all, err := part.Catalog.Matters()
+			if err != nil || !slices.ContainsFunc(all, func(m mail.Matter) bool { return m.Matter == h.Matter && m.Holds() }) {
+				return err
+			}
+			released++
 			return part.append(ctx, mail.Event{Type: mail.EventHold, Hold: &h})
 		})
 		if err != nil {
 			return fmt.Errorf("release the hold in partition %d: %w", p, err)
 		}
-		released++
 	}
 	if released == 0 {
 		return mail.WithHint(mail.Errorf(mail.NotFound, "no matter %q holds anything", h.Matter), "mailkeep hold list prints the matters")
@@ -147,11 +145,22 @@ func (a Archive) release(ctx context.Context, h mail.Hold) error {
 	return nil
 }
 
+// levelWait is how long Matters waits for a catalog to be level with its ledger.
+const levelWait = 15 * time.Second
+
 // Matters returns the matters of all partitions by name, the released ones too.
-func (a Archive) Matters() ([]mail.Matter, error) {
+// mail.Temporary while a catalog is built anew: it would tell of too few.
+func (a Archive) Matters(ctx context.Context) ([]mail.Matter, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, levelWait,
+		mail.Errorf(mail.Temporary, "the catalog has not followed the ledger, so it is not known what is held"))
+	defer cancel()
 	all := map[string]mail.Matter{}
 	for _, p := range a.Partitions {
-		part, err := p.Catalog.Matters()
+		var part []mail.Matter
+		err := p.Turn(ctx, func(context.Context) (err error) {
+			part, err = p.Catalog.Matters()
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}

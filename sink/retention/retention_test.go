@@ -66,6 +66,9 @@ func newWorld(t *testing.T, partitions int, encrypted bool) *world {
 		})
 		w.Partitions = append(w.Partitions, retention.Partition{Ledger: l, Catalog: k})
 		w.Partitions[p].Turn = func(ctx context.Context, work func(context.Context) error) error {
+			if err := w.follow(w.Partitions[p]); err != nil {
+				return err
+			}
 			err := work(ctx)
 			return errors.Join(err, w.follow(w.Partitions[p]))
 		}
@@ -332,8 +335,18 @@ func TestHold(t *testing.T) {
 	if m.Records != 2 || len(m.Mailboxes) != 2 || m.Reason != "first" {
 		t.Errorf("added up to %+v", m)
 	}
+	for _, p := range w.Partitions { // it has to be built anew
+		if err := p.Catalog.Reset(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := w.Matters(t.Context()); err != nil || len(all) != 1 || all[0].Records != 2 {
+		t.Errorf("catalogs that are behind tell of %+v, %v", all, err)
+	}
 	before := w.sizes()
 	for name, h := range map[string]mail.Hold{
+		"by whom":    {Matter: "M", Reason: "r", Mailboxes: []string{box0}, By: "a\tb"},
+		"query":      {Matter: "M", Reason: "r", Mailboxes: []string{box0}, Query: strings.Repeat("x", 1<<20)},
 		"no scope":   {Matter: "M", Reason: "r"},
 		"no reason":  {Matter: "M", Mailboxes: []string{box0}},
 		"no matter":  {Matter: " ", Reason: "r", Mailboxes: []string{box0}},
