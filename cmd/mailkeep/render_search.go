@@ -27,6 +27,7 @@ func renderAnswer(out io.Writer, a mail.SearchAnswer, s style) error {
 		renderHit(w, h, s)
 	}
 	renderTotal(w, a)
+	renderFacets(w, a.Facets)
 	renderCoverage(w, a.Coverage)
 	return w.Flush()
 }
@@ -46,6 +47,12 @@ func renderHit(w io.Writer, h mail.Hit, s style) {
 	renderLine(w, "from", printable(h.From))
 	renderLine(w, "to", printable(h.To))
 	renderLine(w, "attached", printable(strings.Join(h.Attachments, ", ")))
+	if h.Group != nil && h.Group.Members > 1 {
+		renderLine(w, "group", fmt.Sprintf("%s, with %s that match", printable(h.Group.Key), count(h.Group.Members, "message")))
+	}
+	for _, status := range h.Partly {
+		renderLine(w, "not read", textReasons[status])
+	}
 	for _, f := range snippets {
 		renderLine(w, printable(f.Field), "… "+highlight(f, s)+" …")
 	}
@@ -80,13 +87,29 @@ func renderTotal(w io.Writer, a mail.SearchAnswer) {
 	switch {
 	case a.Total == 0:
 		fmt.Fprintln(w, "no messages match")
-	case uint64(len(a.Hits)) == a.Total:
+	case uint64(len(a.Hits)) == a.Total || len(a.Hits) == 0:
 		fmt.Fprintln(w, count(a.Total, "message"))
 	default:
 		fmt.Fprintf(w, "%s of %s\n", grouped(len(a.Hits)), count(a.Total, "message"))
 	}
+	if a.Groups > 0 {
+		fmt.Fprintf(w, "in %s\n", count(a.Groups, "group"))
+	}
 	if a.Next != "" {
 		fmt.Fprintf(w, "more: --after %s\n", printable(a.Next))
+	}
+}
+
+// renderFacets prints how many hits have each value.
+func renderFacets(w io.Writer, all []mail.Facet) {
+	for _, f := range all {
+		fmt.Fprintf(w, "by %s: %s\n", f.Name, count(f.Distinct, "value"))
+		for _, v := range f.Values {
+			fmt.Fprintf(w, "    %8s  %s\n", grouped(v.Count), printable(v.Value))
+		}
+		if f.Off > 0 {
+			fmt.Fprintf(w, "    each may be up to %s more: too many values for exact counts\n", grouped(f.Off))
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 
 // search returns the command that searches the archive.
 func (p *program) search() *cobra.Command {
-	var asJSON bool
+	var form searchForm
 	var req mail.SearchRequest
 	cmd := &cobra.Command{
 		Use:   "search query...",
@@ -36,15 +37,24 @@ searched. Words must all occur; AND, OR, NOT, - and parentheses combine them.
   mailbox: list: lang: hash: message-id: defect: hold:
                           a value as a whole
 
-docs/search.md tells all of it.`,
+docs/search.md tells all of it.
+
+--by relevance orders by how much the words count in a message. --group shows one
+message of each conversation (thread), or of those that differ in trace fields alone
+(copy). --facets counts all messages that were found, by sender, domain, mailbox,
+year, month or type. --partly lists the messages that could not be fully read, and so
+might match for all that is known.`,
 		Example: `  mailkeep search invoice
   mailkeep search 'from:alice "annual report" has:attachment after:2024-01-01'
   mailkeep search --limit 100 --json 'mailbox:office larger:10M'
   mailkeep search --explain 'older_than:6m is:list'
+  mailkeep search --count --facets sender,month 'has:pdf'
+  mailkeep search --csv --limit 200 invoice > invoices.csv
+  mailkeep search --partly 'mailbox:office contract'
   mailkeep search -- -spam offer`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Query = strings.Join(args, " ")
-			return p.runSearch(cmd, req, asJSON)
+			return p.runSearch(cmd, req, form)
 		},
 	}
 	cmd.Flags().IntVar(&req.Limit, "limit", 20, "most `hits` of the page")
@@ -52,16 +62,29 @@ docs/search.md tells all of it.`,
 	cmd.Flags().StringVar(&req.Zone, "zone", "", "days begin and end in this time `zone`, such as Europe/Berlin or +02:00; default UTC")
 	cmd.Flags().BoolVar(&req.Strict, "strict", false, "refuse a query that can be read in two ways")
 	cmd.Flags().BoolVar(&req.Explain, "explain", false, "say in words how the query was understood")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answer as JSON")
+	cmd.Flags().StringVar(&req.By, "by", "", "`order` of hits: date (newest first) or relevance; default date")
+	cmd.Flags().StringVar(&req.Group, "group", "", "show one hit of each `group`: thread or copy")
+	cmd.Flags().StringSliceVar(&req.Facets, "facets", nil, "count all hits by these `names`: "+strings.Join(mail.FacetNames(), ", "))
+	cmd.Flags().IntVar(&req.FacetValues, "facet-values", 0, "most `values` of each facet; default 10")
+	cmd.Flags().BoolVar(&req.Partly, "partly", false, "list the messages in the scope of the query that could not be fully read")
+	cmd.Flags().BoolVar(&req.Count, "count", false, "show no hits, only how many there are")
+	cmd.Flags().BoolVar(&form.json, "json", false, "print the answer as JSON")
+	cmd.Flags().BoolVar(&form.csv, "csv", false, "print the hits as CSV, one a line, and the rest to standard error")
 	return cmd
 }
 
-func (p *program) runSearch(cmd *cobra.Command, req mail.SearchRequest, asJSON bool) error {
+// A searchForm is how an answer is printed.
+type searchForm struct{ json, csv bool }
+
+func (p *program) runSearch(cmd *cobra.Command, req mail.SearchRequest, form searchForm) error {
 	if strings.TrimSpace(req.Query) == "" {
 		return usagef(cmd.CommandPath(), "what to search for is missing")
 	}
 	if req.Limit < 1 {
 		return usagef(cmd.CommandPath(), "--limit must be 1 or more")
+	}
+	if err := checkForm(cmd.CommandPath(), req, form); err != nil {
+		return err
 	}
 	return p.withClient(cmd, func(ctx context.Context, c *configs.Config, cl client) error {
 		if req.Limit > c.Search.MaxLimit {
@@ -73,11 +96,54 @@ func (p *program) runSearch(cmd *cobra.Command, req mail.SearchRequest, asJSON b
 		if err != nil {
 			return err
 		}
-		if asJSON {
-			return printJSON(p.stdout, answer)
-		}
-		return renderAnswer(p.stdout, answer, p.style())
+		return p.printAnswer(answer, form)
 	})
+}
+
+// checkForm refuses what cannot be asked for or printed.
+func checkForm(command string, req mail.SearchRequest, form searchForm) error {
+	oneOf := func(flag, value string, values ...string) error {
+		if value == "" || slices.Contains(values, value) {
+			return nil
+		}
+		return usagef(command, "--%s %s: it must be one of %s", flag, value, strings.Join(values, ", "))
+	}
+	for _, f := range req.Facets {
+		if err := oneOf("facets", f, mail.FacetNames()...); err != nil {
+			return err
+		}
+	}
+	if err := oneOf("by", req.By, mail.ByDate, mail.ByRelevance); err != nil {
+		return err
+	}
+	if err := oneOf("group", req.Group, mail.GroupThread, mail.GroupCopy); err != nil {
+		return err
+	}
+	switch {
+	case form.json && form.csv:
+		return usagef(command, "--json and --csv exclude each other")
+	case form.csv && (req.Count || len(req.Facets) > 0):
+		return usagef(command, "--csv lists hits; counts are printed without it, or with --json")
+	case req.Group != "" && req.By == mail.ByRelevance:
+		return usagef(command, "groups are ordered by date: leave --by or --group out")
+	case req.FacetValues < 0 || req.FacetValues > mail.MaxFacetValues:
+		return usagef(command, "--facet-values must be 1 to %d", mail.MaxFacetValues)
+	}
+	return nil
+}
+
+func (p *program) printAnswer(a mail.SearchAnswer, form searchForm) error {
+	switch {
+	case form.json:
+		return printJSON(p.stdout, a)
+	case form.csv:
+		if err := renderCSV(p.stdout, a); err != nil {
+			return err
+		}
+		a.Hits = nil
+		return renderAnswer(p.stderr, a, style{})
+	}
+	return renderAnswer(p.stdout, a, p.style())
 }
 
 // withClient opens the archive for one command that reads it.
