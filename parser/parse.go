@@ -94,7 +94,7 @@ func (p *parse) partList(root *node) []mail.Part {
 			Size: n.size, Digest: n.digest, TextStatus: n.status,
 			CharsetSource: n.source, Message: n.message,
 		}
-		if n.source != "" && !strings.EqualFold(n.charset, n.used) {
+		if n.kind == leaf && !strings.EqualFold(n.charset, n.used) { // also of one that is not read here
 			part.CharsetDeclared = n.charset
 		}
 		if n.kind != leaf {

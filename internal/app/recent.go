@@ -10,8 +10,9 @@ import (
 
 // A recentKey names a document with all that its text depends on.
 type recentKey struct {
-	digest           mail.Digest
-	ctype, extension string
+	digest    mail.Digest
+	ctype     string // with the charset
+	extension string
 }
 
 // recent keeps the texts that were used last, within a number and a size.

@@ -161,7 +161,7 @@ func (x *texts) read(ctx context.Context, r io.ReaderAt, p *mail.Part, b budget)
 	if status != "" {
 		return worker.Answer{Result: extract.Result{Status: status, Text: p.Text}}, nil
 	}
-	key := recentKey{digest: p.Digest, ctype: p.Type, extension: strings.ToLower(path.Ext(p.FileName))}
+	key := recentKey{digest: p.Digest, ctype: typeWithCharset(p), extension: strings.ToLower(path.Ext(p.FileName))}
 	if a, ok := x.recent.get(key); ok && len(a.Text) <= b.text {
 		return a, nil
 	}

@@ -128,6 +128,16 @@ func TestTextsOfPlainMail(t *testing.T) {
 	}
 }
 
+// The same octets in another charset are another text.
+func TestTextsByCharset(t *testing.T) {
+	x := readingTexts(t, "")
+	m := read(t, x, mailWith([3]string{"application/csv; charset=koi8-r", "a.csv", "one,\xd4\xc5\xd3\xd4"}, [3]string{"application/csv; charset=iso-8859-1", "b.csv", "one,\xd4\xc5\xd3\xd4"}))
+	got := []string{m.Parts[2].Text, m.Parts[3].Text}
+	if !strings.Contains(got[0], "тест") || !strings.Contains(got[1], "ÔÅÓÔ") {
+		t.Errorf("%q", got)
+	}
+}
+
 // A message that has spent its budget gets no more texts.
 func TestTextsBudget(t *testing.T) {
 	x := readingTexts(t, "")
