@@ -60,7 +60,7 @@ func (l *largeMail) ReadAt(p []byte, off int64) (n int, err error) {
 // with the mail.
 func TestMemoryOfLargeMail(t *testing.T) {
 	const bound = 16 << 20
-	l := newLargeMail(150 << 20)
+	l := newLargeMail(150 << 20 / slowdown)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	m, err := parser.ParseAt(l, l.size(), parser.DefaultLimits())
