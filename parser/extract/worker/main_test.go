@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -54,6 +56,22 @@ var misbehaviour = map[string]func(doc extract.Document) extract.Result{
 			panic(err)
 		}
 		return extract.Result{Status: mail.TextOK, Text: string(b)}
+	},
+	"threads": func(extract.Document) extract.Result {
+		var started, all sync.WaitGroup
+		end := make(chan struct{})
+		for range 24 {
+			started.Add(1)
+			all.Go(func() {
+				runtime.LockOSThread() // each has a thread of its own, all at once
+				started.Done()
+				<-end
+			})
+		}
+		started.Wait()
+		close(end)
+		all.Wait()
+		return extract.Result{Status: mail.TextOK, Text: "24 threads"}
 	},
 	"pid": func(extract.Document) extract.Result {
 		return extract.Result{Status: mail.TextOK, Text: fmt.Sprint(os.Getpid())}

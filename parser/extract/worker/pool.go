@@ -95,6 +95,7 @@ type Pool struct {
 	guards   []Guard  // of the process that was started last
 	plain    error    // why processes are not started in namespaces of their own
 	prepared bool     // the cache was looked at
+	forgot   bool     // the cache was thrown away
 	prepare  chan any // holds one token: the right to prepare
 }
 
@@ -326,7 +327,7 @@ func (p *Pool) begin(ctx context.Context) (*process, error) {
 		w, err = p.again(ctx, w, t)
 	}
 	if err != nil {
-		p.forgetCache()
+		p.forgetCache(ctx)
 		return nil, errors.Join(errStart, err)
 	}
 	p.welcome(ctx, w)
@@ -404,11 +405,16 @@ func (p *Pool) prepareCache(ctx context.Context) error {
 }
 
 // forgetCache makes the next process find another cache than this one did,
-// which may be the reason why it did not start.
-func (p *Pool) forgetCache() {
-	p.prepare <- nil
+// which may be the reason why it did not start. It does so once: where that was
+// not the reason, compiling for each document would help nobody.
+func (p *Pool) forgetCache(ctx context.Context) {
+	select {
+	case p.prepare <- nil:
+	case <-ctx.Done():
+		return
+	}
 	defer func() { <-p.prepare }()
-	if p.prepared && p.o.CacheDir != "" && pdf.Forget(p.o.CacheDir) == nil {
-		p.prepared = false
+	if p.prepared && !p.forgot && p.o.CacheDir != "" && pdf.Forget(p.o.CacheDir) == nil {
+		p.prepared, p.forgot = false, true
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
+	"github.com/mailkeep/mailkeep/parser/extract/pdf"
 )
 
 // document returns one for a pool.
@@ -110,6 +111,14 @@ func TestPoolSurvives(t *testing.T) {
 	}
 }
 
+// The runtime starts threads when it needs them, also after the jail is closed.
+func TestThreadsInJail(t *testing.T) {
+	p := newPool(t, Options{Workers: 1})
+	if a := ask(t, p, document("test:threads", "", nil)); a.Text != "24 threads" {
+		t.Errorf("%+v", a)
+	}
+}
+
 // A document that eats memory ends at the limit.
 func TestMemoryLimit(t *testing.T) {
 	if raceEnabled {
@@ -150,6 +159,25 @@ func TestPoolReplaces(t *testing.T) {
 	p.put(w)
 	if p.pop() != nil {
 		t.Error("a process that has done enough is kept")
+	}
+}
+
+// A cache is made anew once after processes did not start, and not each time.
+func TestPoolForgetsCacheOnce(t *testing.T) {
+	dir := t.TempDir()
+	p := New(Options{Workers: 1, CacheDir: dir})
+	defer p.Close()
+	for i, kept := range []bool{false, true} {
+		if err := pdf.MarkCompiled(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.prepareCache(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.forgetCache(t.Context())
+		if pdf.Compiled(dir) != kept {
+			t.Errorf("after failure %d the cache is kept: %t", i+1, !kept)
+		}
 	}
 }
 
