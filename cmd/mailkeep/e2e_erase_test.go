@@ -103,6 +103,7 @@ func TestHoldAndErase(t *testing.T) {
 	s.run(0, "drain", "--once")
 	apricot, cherry, damson := s.only("subject:apricot"), s.only("subject:cherry"), s.only("subject:damson")
 	s.refused(2, "--reason is missing", "erase", apricot)
+	s.refused(2, "", "hold", "add", "M1", "--reason", "a slip in the query", "--query", "from:(a")
 	s.refused(6, "has a mailbox", "hold", "add", "M1", "--reason", "r", "--mailbox", "brta")
 	s.run(0, "hold", "add", "M1", "--reason", "Doe v. Roe", "--mailbox", "bert")
 	s.run(0, "hold", "add", "M2", "--reason", "audit", "--query", "subject:apricot", "--id", s.only("subject:banana"))

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/mailkeep/mailkeep/indexer"
@@ -37,23 +36,28 @@ func heldUnder(c *catalog.Catalog, n query.Exact) (query.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(matters, func(m mail.Matter) bool { return strings.EqualFold(m.Matter, n.Value) && m.Holds() })
-	if i < 0 {
+	var out query.Or
+	for _, m := range matters { // names that differ by case alone are one in a query
+		if !strings.EqualFold(m.Matter, n.Value) || !m.Holds() {
+			continue
+		}
+		seqs, err := c.HeldRecords(m.Matter, query.MaxRecords+1)
+		if err != nil {
+			return nil, err
+		}
+		if len(seqs) > query.MaxRecords {
+			return nil, mail.WithHint(mail.Errorf(mail.Invalid, "%s:%s stands for more than %d messages", n.Name, n.Value, query.MaxRecords),
+				"search for it without hold:, by what was held")
+		}
+		out = append(out, query.Records{For: n, Seqs: seqs})
+		for _, box := range m.Mailboxes {
+			out = append(out, query.Exact{Name: "mailbox", Value: strings.ToLower(box)})
+		}
+	}
+	if len(out) == 0 {
 		return nil, nil
 	}
-	seqs, err := c.HeldRecords(matters[i].Matter, query.MaxRecords+1)
-	if err != nil {
-		return nil, err
-	}
-	if len(seqs) > query.MaxRecords {
-		return nil, mail.WithHint(mail.Errorf(mail.Invalid, "%s:%s stands for more than %d messages", n.Name, n.Value, query.MaxRecords),
-			"search for it without hold:, by what was held")
-	}
-	held := query.Or{query.Records{For: n, Seqs: seqs}}
-	for _, box := range matters[i].Mailboxes {
-		held = append(held, query.Exact{Name: "mailbox", Value: strings.ToLower(box)})
-	}
-	return held, nil
+	return out, nil
 }
 
 // catalogOf opens the catalog of a partition for a client, if there is no process

@@ -143,7 +143,8 @@ func HoldFound(ctx context.Context, c *configs.Config, h mail.Hold, console Cons
 
 // allIDs returns the ids of all hits of a query.
 func (c *Client) allIDs(ctx context.Context, query string) (ids []mail.ID, partly uint64, err error) {
-	r := mail.SearchRequest{Query: query, Limit: c.cfg.Search.MaxLimit}
+	// A slip in the query must not become a hold on something else.
+	r := mail.SearchRequest{Query: query, Limit: c.cfg.Search.MaxLimit, Strict: true}
 	for {
 		a, err := c.Search(ctx, r)
 		if err != nil {
