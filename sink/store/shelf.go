@@ -276,7 +276,14 @@ type shelfLock struct {
 }
 
 // Close gives the lock back.
-func (l *shelfLock) Close() error { return l.shelf.store.DeleteVersion(context.Background(), l.ref) }
+func (l *shelfLock) Close() error {
+	err := l.shelf.store.DeleteVersion(context.Background(), l.ref)
+	if mail.KindOf(err) == mail.Denied {
+		return mail.WithHint(fmt.Errorf("remove the lock of the backup: %w", err),
+			"The bucket must have no default retention, and the credentials the right to delete %s.", l.ref.Name)
+	}
+	return err
+}
 
 // Link implements durable.FS and fails: a backup needs no second names.
 func (s *Shelf) Link(_, to string) error {

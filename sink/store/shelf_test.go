@@ -2,12 +2,14 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"strings"
 	"testing"
 
 	"github.com/mailkeep/mailkeep/internal/durable"
+	"github.com/mailkeep/mailkeep/internal/durable/durabletest"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/store"
 )
@@ -85,4 +87,30 @@ func TestShelf(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestShelfKeepsItsLock: a bucket that lets nobody remove the lock is told as that.
+func TestShelfKeepsItsLock(t *testing.T) {
+	shelf, err := store.NewShelf(keepsAll{newDir(t, durabletest.New())}, "backup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock, err := shelf.Lock("lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = lock.Close()
+	wantKind(t, "the lock", err, mail.Denied)
+	if hint := mail.HintOf(err); !strings.Contains(hint, "backup/lock") {
+		t.Errorf("the hint is %q", hint)
+	}
+	if err := shelf.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+type keepsAll struct{ store.Store }
+
+func (keepsAll) DeleteVersion(context.Context, store.Ref) error {
+	return mail.Errorf(mail.Denied, "it is retained")
 }
