@@ -17,9 +17,7 @@ func (p *parser) leaf(field string) (Node, error) {
 	if n == nil || err != nil {
 		return nil, err
 	}
-	if err := p.count(at); err != nil {
-		return nil, err
-	}
+	p.count(at)
 	if field != "" {
 		n = Field{Name: field, Node: n}
 	}
@@ -29,9 +27,7 @@ func (p *parser) leaf(field string) (Node, error) {
 // valueLeaf reads the value of a field that takes one as a whole.
 func (p *parser) valueLeaf(field string, read valueFunc) (Node, error) {
 	at := p.pos
-	if err := p.count(at); err != nil {
-		return nil, err
-	}
+	p.count(at)
 	value, err := p.value(field)
 	if err != nil {
 		return nil, err
@@ -112,11 +108,11 @@ func (p *parser) fuzzy(at int, w string) (Node, error) {
 func (p *parser) contains(at int, w string) Node {
 	part := strings.Trim(w, "*")
 	switch {
-	case !strings.HasSuffix(w, "*"):
-		p.warn(at, "read as *"+part+"*: a part of an address may be anywhere in it")
 	case strings.Contains(part, "*"):
 		p.warn(at, "an asterisk has a meaning only before and after a part of an address")
 		return Word{w}
+	case !strings.HasSuffix(w, "*"):
+		p.warn(at, "read as *"+part+"*: a part of an address may be anywhere in it")
 	}
 	if utf8.RuneCountInString(part) < MinPrefix {
 		p.warn(at, "a part of an address needs at least 3 characters, so this is searched for as a word")
