@@ -47,10 +47,15 @@ func (e *evaluator) find(ctx context.Context, n query.Node, as reading) (*roarin
 	case query.And:
 		return e.combine(ctx, n, as, (*roaring.Bitmap).And)
 	case query.Or:
-		return e.combine(ctx, n, as, (*roaring.Bitmap).Or)
+		return e.either(ctx, n, as)
 	case query.Not:
 		return e.without(ctx, n.Node, as)
 	}
+	return e.readLeaf(ctx, n, as)
+}
+
+// readLeaf is find of a node that is looked up in the index at once.
+func (e *evaluator) readLeaf(ctx context.Context, n query.Node, as reading) (*roaring.Bitmap, error) {
 	found, err := e.leaf(ctx, n)
 	if found == nil || err != nil {
 		return nil, err
@@ -104,6 +109,8 @@ func (e *evaluator) without(ctx context.Context, n query.Node, as reading) (*roa
 // unknownTo returns the statuses of the documents of which n cannot be told.
 func unknownTo(n query.Node) []string {
 	switch n := n.(type) {
+	case query.Or:
+		return unknownTo(n[0])
 	case query.Size, query.Records:
 		return nil
 	case query.Date:
@@ -179,6 +186,8 @@ func (e *evaluator) search(ctx context.Context, n query.Node) (*roaring.Bitmap, 
 		return e.between(ctx, fieldSize, 0, uint64(n.Octets), sizeDigits)
 	case query.Exact:
 		return e.exact(ctx, n)
+	case query.Or: // of values of one field; see lists
+		return e.snap.any(ctx, exactFields[n[0].(query.Exact).Name], values(n))
 	case query.Records:
 		return e.records(ctx, n.Seqs)
 	case query.Field:

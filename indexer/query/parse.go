@@ -11,13 +11,13 @@ import (
 
 // The limits of a query.
 const (
-	MaxLength = 4 << 10 // octets
-	MaxTerms  = 32      // words, phrases, prefixes and fields
-	MaxDepth  = 8       // parentheses and negations inside one another
-	MaxPhrase = 8       // words of a phrase
-	MinPrefix = 3       // characters before the asterisk
-	MinFuzzy  = 4       // characters before the tilde
-	MaxNear   = 50      // words between those of a Near
+	MaxLength = 16 << 10 // octets
+	MaxTerms  = 32       // words, phrases, prefixes and fields; see MaxValues
+	MaxDepth  = 8        // parentheses and negations inside one another
+	MaxPhrase = 8        // words of a phrase
+	MinPrefix = 3        // characters before the asterisk
+	MinFuzzy  = 4        // characters before the tilde
+	MaxNear   = 50       // words between those of a Near
 )
 
 // Options are what the meaning of a query rests on beside its text.
@@ -46,6 +46,9 @@ func Parse(s string, o Options) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(p.terms) > MaxTerms {
+		return nil, invalid(p.terms[MaxTerms], "the query has more than %d terms", MaxTerms)
+	}
 	slices.SortStableFunc(p.warnings, func(a, b mail.Warning) int { return a.Pos - b.Pos })
 	if o.Strict && len(p.warnings) > 0 {
 		return nil, Refusal(p.warnings[0])
@@ -71,7 +74,8 @@ type parser struct {
 	in       string
 	pos      int
 	depth    int
-	terms    int
+	terms    []int  // where the terms are
+	values   int    // that are not terms of their own
 	scope    string // the field before the group around pos
 	warnings []mail.Warning
 	now      time.Time
@@ -104,9 +108,13 @@ func (p *parser) query() (Node, error) {
 
 func (p *parser) or() (Node, error) {
 	var kids []Node
+	fields := map[string]bool{}
 	for {
 		n, err := p.and()
 		if err != nil {
+			return nil, err
+		}
+		if err := p.listed(fields, n); err != nil {
 			return nil, err
 		}
 		if n != nil {
@@ -236,13 +244,9 @@ func (p *parser) group() (Node, error) {
 	return n, nil
 }
 
-// count accounts for one term.
-func (p *parser) count(pos int) error {
-	if p.terms++; p.terms > MaxTerms {
-		return invalid(pos, "the query has more than %d terms", MaxTerms)
-	}
-	return nil
-}
+// count accounts for one term. How many there are in the end is known when the
+// alternatives around it are.
+func (p *parser) count(pos int) { p.terms = append(p.terms, pos) }
 
 // join returns the conjunction of kids, without the nil ones.
 func join(kids []Node) Node {

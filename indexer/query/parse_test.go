@@ -1,6 +1,7 @@
 package query
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -198,12 +199,16 @@ func TestParseErrors(t *testing.T) {
 		"on:2023-02-29":              "on: takes a day",
 		"on:2024-13":                 "on: takes a day",
 		"before:0001":                "before: takes a day", "has:wings": "at 4: has: takes archive, attachment",
-		strings.Repeat("a ", 33):          "at 64: the query has more than 32 terms",
-		strings.Repeat("(", 9):            "at 8: parentheses and negations are nested deeper than 8",
-		strings.Repeat("NOT ", 9) + "a":   "nested deeper than 8",
-		strings.Repeat("from:(", 9) + "a": "nested deeper than 8",
-		`"1 2 3 4 5 6 7 8 9"`:             "at 0: a phrase has at most 8 words, this one has 9",
-		strings.Repeat("x", MaxLength+1):  "4097 octets, at most 4096",
+		strings.Repeat("a ", 33):                                     "at 64: the query has more than 32 terms",
+		strings.Repeat("(", 9):                                       "at 8: parentheses and negations are nested deeper than 8",
+		strings.Repeat("NOT ", 9) + "a":                              "nested deeper than 8",
+		strings.Repeat("from:(", 9) + "a":                            "nested deeper than 8",
+		`"1 2 3 4 5 6 7 8 9"`:                                        "at 0: a phrase has at most 8 words, this one has 9",
+		strings.Repeat("x", MaxLength+1):                             "16385 octets, at most 16384",
+		boxes(MaxValues + 1):                                         "more than 500 values of fields as alternatives",
+		boxes(9) + " " + boxes(9) + strings.Repeat(" a", MaxTerms-1): "more than 32 terms",
+		strings.Repeat("hold:a OR ", MaxTerms) + "hold:b":            "more than 32 terms",
+		strings.Repeat("mailbox:a ", MaxTerms+1):                     "more than 32 terms",
 	} {
 		_, err := parse(in)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -215,10 +220,23 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// boxes asks for any of n mailboxes.
+func boxes(n int) string {
+	var out []string
+	for i := range n {
+		out = append(out, fmt.Sprintf("mailbox:box%d", i))
+	}
+	return "(" + strings.Join(out, " OR ") + ")"
+}
+
 func TestParseLimitsAreReachable(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{
 		strings.Repeat("a ", MaxTerms),
+		strings.Repeat("a ", MaxTerms-1) + boxes(MaxValues),
+		strings.Repeat("a ", MaxTerms-2) + boxes(MaxValues/2) + " " + boxes(MaxValues/2),
+		strings.Repeat("(", MaxDepth-1) + boxes(MaxValues/2) + strings.Repeat(" OR mailbox:a)", MaxDepth-1) + " OR " + boxes(MaxValues/3),
+		"mailbox:" + strings.ReplaceAll(boxes(MaxValues), "mailbox:", ""),
 		strings.Repeat("(", MaxDepth) + "a" + strings.Repeat(")", MaxDepth),
 		`"1 2 3 4 5 6 7 8"`,
 		strings.Repeat("x", MaxLength),
@@ -392,7 +410,7 @@ func FuzzParse(f *testing.F) {
 		}
 		// A form that spells a field out for each word of its group may
 		// outgrow the limit of the text it came from.
-		if len(s) < MaxLength-MaxTerms*2*len(" OR participants:()") {
+		if len(s) < MaxLength-MaxTerms*2*len(" OR participants:()")-MaxValues*len(`extractor:""`) {
 			checkStable(t, q)
 		}
 	})
