@@ -113,6 +113,10 @@ type Verify struct {
 	Every Duration `koanf:"every" default:"30d"`
 	// How many octets are read in a second, at most.
 	Rate Size `koanf:"rate" default:"16MiB"`
+	// How many messages of each partition are read once a day and looked for in the
+	// index by their own rare words. The result is in the log, the metrics and the
+	// ledger. 0 switches it off.
+	Drill int `koanf:"drill" default:"100"`
 }
 
 // Transparency is the section "transparency".

@@ -77,6 +77,7 @@ type Event struct {
 	Erase   *Erase   `json:"erase,omitempty"`
 	Stored  *Stored  `json:"stored,omitempty"`
 	Hold    *Hold    `json:"hold,omitempty"`
+	Drill   *Drill   `json:"drill,omitempty"`
 }
 
 // EventAnchor is the Type of the event that names the heads of all logs of an

@@ -121,6 +121,7 @@ func cleanEvent(e mail.Event) (*mail.Event, error) {
 	case e.Type == mail.EventAnchor && e.Anchor != nil && d == nil:
 	case e.Type == mail.EventStored && e.Stored != nil && d == nil:
 	case e.Type == mail.EventVerify && e.Verify != nil && d == nil:
+	case e.Type == mail.EventDrill && e.Drill != nil && d == nil:
 	case e.Type != mail.EventDrain || d == nil:
 		return nil, mail.Errorf(mail.Invalid, "%.40q is not the type of an event, or its content is missing", e.Type)
 	case d.Session == "" || !utf8.ValidString(d.Session):

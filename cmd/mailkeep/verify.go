@@ -14,7 +14,7 @@ import (
 // verify returns the command that checks the archive.
 func (p *program) verify() *cobra.Command {
 	var o app.VerifyOptions
-	var asJSON bool
+	var asJSON, index bool
 	level := string(app.LevelAll)
 	cmd := &cobra.Command{
 		Use:   "verify",
@@ -34,6 +34,7 @@ is 4.
   views      catalog and index against the ledger
   gaps       what the sessions reported as sealed against what is stored
   all        content, evidence, views and gaps
+  index      every message, read anew, looked for by its own rare words
 
 Each of the first four finds what those before it find. --checkpoint names a copy of
 tlog/0000/checkpoint that was kept elsewhere, from this archive: it finds an archive
@@ -43,12 +44,18 @@ that was rolled back, or written anew, as a whole.`,
   mailkeep verify --checkpoint /mnt/elsewhere/checkpoint --json > report.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Level = app.Level(level)
+			if o.Level = app.Level(level); index {
+				if cmd.Flags().Changed("level") && o.Level != app.LevelIndex {
+					return usagef(cmd.CommandPath(), "--index and --level %s exclude each other", level)
+				}
+				o.Level = app.LevelIndex
+			}
 			return p.runVerify(cmd, o, asJSON)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&level, "level", level, "`level` of the verification")
+	f.BoolVar(&index, "index", false, "the same as --level index")
 	f.StringArrayVar(&o.Checkpoints, "checkpoint", nil, "`file` with a signed checkpoint that was kept elsewhere; may be repeated")
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return cmd

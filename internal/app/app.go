@@ -273,6 +273,7 @@ func Run(ctx context.Context, c *configs.Config, roles []Role, console Console) 
 	if err := errors.Join(a.startPatrols(ctx), a.startProtection(ctx)); err != nil {
 		return a.giveUp(ctx, err)
 	}
+	a.startDrills(ctx)
 	return a.run(ctx)
 }
 

@@ -49,7 +49,7 @@ func (a *App) service() web.Service {
 			return p.index.Summary(ctx)
 		}
 		s.IndexDocuments = a.indexDocuments
-		s.Reparse = a.reparse
+		s.Reparse, s.Recall = a.reparse, a.recall
 	}
 	if a.has(RoleArchive) {
 		s.Status = func(ctx context.Context) (any, error) { return a.status(ctx) }

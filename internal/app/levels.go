@@ -24,12 +24,13 @@ const (
 	LevelEvidence  Level = "evidence"  // every checkpoint and anchor against the ledger
 	LevelViews     Level = "views"     // catalog and index against the ledger
 	LevelGaps      Level = "gaps"      // what sessions reported against what is stored
+	LevelIndex     Level = "index"     // every message, read anew, looked for in the index
 	LevelAll       Level = "all"       // content, evidence, views and gaps
 )
 
 // Levels returns all levels.
 func Levels() []Level {
-	return []Level{LevelStructure, LevelChain, LevelBodies, LevelContent, LevelEvidence, LevelViews, LevelGaps, LevelAll}
+	return []Level{LevelStructure, LevelChain, LevelBodies, LevelContent, LevelEvidence, LevelViews, LevelGaps, LevelIndex, LevelAll}
 }
 
 // depth is how deep the ledger is looked into, if it is.

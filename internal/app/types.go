@@ -43,6 +43,7 @@ const (
 	PhaseBackup  Phase = "backup"  // Subject is "archive"; Done and Total count octets
 	PhaseRestore Phase = "restore" // Subject is "archive"; Done and Total count octets
 	PhaseRepair  Phase = "repair"  // Subject is "archive"; Done and Total count octets
+	PhaseRecall  Phase = "recall"  // Subject is "partition N"; Done and Total count records
 	PhaseReparse Phase = "reparse" // Subject is "archive"; Done and Total count messages
 )
 

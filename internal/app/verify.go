@@ -54,6 +54,7 @@ type verifier struct {
 	level   Level
 	brought []broughtCheckpoint
 	report  VerifyReport
+	skipped uint64 // messages that could not be looked for
 }
 
 func (v *verifier) found(f Finding) { v.report.Findings = append(v.report.Findings, f) }
@@ -94,6 +95,11 @@ func (v *verifier) derived(ctx context.Context, p uint16, have views) error {
 		}
 		if err := v.index(ctx, p, have.index); err != nil {
 			return fmt.Errorf("compare the index: %w", err)
+		}
+	}
+	if v.level == LevelIndex {
+		if err := v.recallAll(ctx, p); err != nil {
+			return fmt.Errorf("look for messages in the index: %w", err)
 		}
 	}
 	if v.level.covers(LevelGaps) {

@@ -35,10 +35,12 @@ type Metrics struct {
 	box, host pollerCounters
 	logins    *prometheus.CounterVec
 
-	boxSealed, boxSealedBytes        *prometheus.CounterVec
-	sealed, sealedBytes, duplicates  prometheus.Counter
-	sealSeconds                      prometheus.Histogram
-	ledger, index, findings, missing *prometheus.GaugeVec
+	boxSealed, boxSealedBytes              *prometheus.CounterVec
+	sealed, sealedBytes, duplicates        prometheus.Counter
+	sealSeconds                            prometheus.Histogram
+	ledger, index, findings, missing, lost *prometheus.GaugeVec
+
+	drilled                          *prometheus.CounterVec
 	queueMessages, queueBytes, limit prometheus.Gauge
 	failures, envelopes              *prometheus.CounterVec
 	store                            storeMetrics
@@ -87,6 +89,8 @@ func (m *Metrics) archive() {
 	m.ledger = m.gauges("ledger_records", "Records that the ledger holds durably.", "partition")
 	m.findings = m.gauges("verify_findings", "Findings of damage in the ledger that stand.", "partition")
 	m.missing = m.gauges("index_missing_records", "Records that cannot be searched because a shard of the index is being built again.", "partition")
+	m.drilled = m.counters("drill_messages_total", "Archived messages that drills looked for in the index.", "partition")
+	m.lost = m.gauges("drill_lost_messages", "Messages that the last drill did not find in the index.", "partition")
 	m.index = m.gauges("index_records", "Records that the index has handled.", "partition")
 	m.envelopes = m.counters("envelopes_total", "Messages indexed of mailboxes in which mail tells whom it was for, by what told it: a journal report, a field, nothing (none), or a report that is not understood (unparsed).", "found")
 	m.extraction()
@@ -150,6 +154,13 @@ func (m *Metrics) Ledger(partition uint16, size uint64) {
 // Findings sets how many findings of damage stand in a partition's ledger.
 func (m *Metrics) Findings(partition uint16, n int) {
 	m.findings.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(n))
+}
+
+// Drill counts what came of looking for messages in the index of a partition.
+func (m *Metrics) Drill(partition uint16, d mail.Drill) {
+	p := strconv.Itoa(int(partition))
+	m.drilled.WithLabelValues(p).Add(float64(d.Asked))
+	m.lost.WithLabelValues(p).Set(float64(d.Lost))
 }
 
 // IndexMissing sets how many records of a partition cannot be searched because a

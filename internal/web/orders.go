@@ -56,6 +56,12 @@ func (c *Client) Erase(ctx context.Context, o mail.EraseOrder) (done mail.Erased
 	return done, err
 }
 
+// Recall has the process look for messages in the index.
+func (c *Client) Recall(ctx context.Context, o mail.RecallOrder) (r mail.Recalled, err error) {
+	err = c.order(ctx, "/v1/recall", o, &r)
+	return r, err
+}
+
 func (c *Client) order(ctx context.Context, path string, order, v any) error {
 	b, err := json.Marshal(order)
 	if err != nil {

@@ -30,6 +30,8 @@ type Service struct {
 	// Reparse reads messages again for the index, and tells how far it has come; it
 	// ends soon after its context does.
 	Reparse func(ctx context.Context, o mail.ReparseOrder, tell func(mail.Reparsed)) (mail.Reparsed, error)
+	// Recall looks for messages in the index by words of their own.
+	Recall func(context.Context, mail.RecallOrder) (mail.Recalled, error)
 	// CatalogSummary and IndexSummary identify the content of the views of a
 	// partition, for verify.
 	CatalogSummary func(context.Context, uint16) (mail.ViewSummary, error)
@@ -63,6 +65,8 @@ func Control(s Service) http.Handler {
 	handle(mux, "POST /v1/erase", s.Erase != nil, ordered(s.Erase))
 	// Reads again what the order in the body names; lines of its progress.
 	handle(mux, "POST /v1/reparse", s.Reparse != nil, s.reparse)
+	// Looks for the messages that the order in the body names.
+	handle(mux, "POST /v1/recall", s.Recall != nil, ordered(s.Recall))
 	// Position, size and digest of a view, for comparison with the ledger.
 	handle(mux, "GET /v1/partitions/{p}/catalog", s.CatalogSummary != nil, summary(s.CatalogSummary))
 	handle(mux, "GET /v1/partitions/{p}/index", s.IndexSummary != nil, summary(s.IndexSummary))
