@@ -24,9 +24,9 @@
 // files) and a Landlock domain, and executes the program anew, under them. The
 // second step compiles what needs files, then gives up all system calls but
 // those that a Go program needs to compute, and says what it could apply: its
-// guards. From then on it cannot open a file or a socket, start or signal a
-// process but itself, or make memory executable. Its environment is empty, and where the
-// kernel allows, it is in a user and network namespace of its own.
+// guards. From then on it cannot open a file or a socket, start a process,
+// signal any but itself, or make memory executable. Its environment is empty,
+// and where the kernel allows, it is in a user and network namespace of its own.
 //
 // What a kernel, a container or an operating system does not let us apply is
 // not applied, told in the log once, and shown by Pool.Guards. What is left
