@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,8 @@ type Options struct {
 	Partition uint16
 	// Logger receives what operators should know; nil discards it.
 	Logger *slog.Logger
-	// BatchBytes is how much text a batch holds, in octets; 0 means 4 MiB.
+	// BatchBytes is how much text a batch holds, in octets; 0 means 4 MiB, or less
+	// where the memory of the process is limited: see batchBytes.
 	BatchBytes int
 	// Linger is how long a follower lets the ledger be still before it indexes
 	// what came; 0 means 250 ms.
@@ -59,7 +61,7 @@ func (o *Options) defaults() {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.BatchBytes <= 0 {
-		o.BatchBytes = 4 << 20
+		o.BatchBytes = batchBytes(debug.SetMemoryLimit(-1))
 	}
 	if o.Linger <= 0 {
 		o.Linger = 250 * time.Millisecond
