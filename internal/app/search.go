@@ -28,7 +28,9 @@ func searchPartitions(ctx context.Context, parts []searcher, r mail.SearchReques
 		return mail.SearchAnswer{}, mail.WithHint(mail.Errorf(mail.Invalid, "a page of %d hits was asked for; 1 to %d are possible", r.Limit, maxLimit),
 			"ask for further pages with the token of the last one, or raise search.max_limit")
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	// The rest is for those who ask, so that they hear what the others have found when
+	// one partition does not answer.
+	ctx, cancel := context.WithTimeout(ctx, timeout*9/10)
 	defer cancel()
 	after, err := readPages(r.After, len(parts))
 	if err != nil {
@@ -51,7 +53,7 @@ func searchPartitions(ctx context.Context, parts []searcher, r mail.SearchReques
 	for i, a := range asked {
 		m.add(i, a)
 	}
-	return m.answer(ctx)
+	return m.answer()
 }
 
 // A searcher answers the searches of one partition, in this process or in the one
@@ -157,12 +159,9 @@ func (m *merge) add(i int, a partitionAnswer) {
 	}
 }
 
-func (m *merge) answer(ctx context.Context) (mail.SearchAnswer, error) {
+func (m *merge) answer() (mail.SearchAnswer, error) {
 	if m.asked > 0 && len(m.errs) == m.asked {
 		return mail.SearchAnswer{}, m.errs[0]
-	}
-	if err := context.Cause(ctx); err != nil {
-		return mail.SearchAnswer{}, mail.Errorf(mail.Temporary, "the search took too long: %w", err)
 	}
 	m.out.Hits = []mail.Hit{}
 	taken := make([]int, len(m.answers))
