@@ -167,8 +167,9 @@ func TestRow42LongListing(t *testing.T) {
 	if err != nil || len(got) != rows || got[rows-1] != (pop3.UidlRow{Number: rows, UIDL: r.box.Messages[rows-1].UIDL}) {
 		t.Fatalf("%d rows, %v", len(got), err)
 	}
-	// What the answer itself needs is 48 octets of text and 24 of row, growing.
-	if each := (after.TotalAlloc - before.TotalAlloc) / rows; each > 500 || took > 5*time.Second {
+	// What the answer itself needs is 48 octets of text and 24 of row, growing. The
+	// time only tells an answer from one whose cost grows with its square.
+	if each := (after.TotalAlloc - before.TotalAlloc) / rows; each > 500 || took > time.Minute {
 		t.Errorf("%d octets allocated for a row, %v in all", each, took)
 	}
 }
