@@ -182,31 +182,36 @@ func (s *snapshot) newest(ctx context.Context, docs *roaring.Bitmap, before stri
 			return nil, err
 		}
 	}
-	for _, g := range s.segments {
-		if err := s.takeNewest(ctx, g, docs, &top); err != nil {
+	// Later documents are newer, mostly: from the last to the first, few of those
+	// that come after the first page's worth of them are taken.
+	it := docs.ReverseIterator()
+	doc, more := nextOf(it)
+	for i := len(s.segments) - 1; i >= 0 && more; i-- {
+		g := s.segments[i]
+		if doc < g.offset {
+			continue
+		}
+		column, err := s.orderOf(ctx, g)
+		if err != nil {
 			return nil, err
+		}
+		for n := 0; more && doc >= g.offset; n++ {
+			if err := poll(ctx, n); err != nil {
+				return nil, err
+			}
+			top.offer(column.rank(doc - g.offset))
+			doc, more = nextOf(it)
 		}
 	}
 	return top.keys(), nil
 }
 
-// takeNewest offers the documents of one segment to the page.
-func (s *snapshot) takeNewest(ctx context.Context, g segmentView, docs *roaring.Bitmap, top *page) error {
-	it := docs.Iterator()
-	if it.AdvanceIfNeeded(g.offset); !it.HasNext() || it.PeekNext() >= g.end() {
-		return nil
+// nextOf returns the next document, and false if there is none.
+func nextOf(it roaring.IntIterable) (doc uint32, more bool) {
+	if !it.HasNext() {
+		return 0, false
 	}
-	column, err := s.orderOf(ctx, g)
-	if err != nil {
-		return err
-	}
-	for n := 0; it.HasNext() && it.PeekNext() < g.end(); n++ {
-		if err := poll(ctx, n); err != nil {
-			return err
-		}
-		top.offer(column.rank(it.Next() - g.offset))
-	}
-	return nil
+	return it.Next(), true
 }
 
 // A page collects the newest ranks below one: a heap with the oldest on top.

@@ -92,15 +92,31 @@ func termCount(freq uint64) uint64 {
 	return freq / 2
 }
 
-// An analysis makes a field of words.
+// An analysis makes a field of words. What it makes for the engine is cut from
+// few pieces of memory: a mail has hundreds of different words.
 type analysis struct {
 	terms  index.TokenFrequencies
 	length int
 
-	single []index.TokenFreq // room for terms
-	again  []index.TokenLocation
-	links  []*index.TokenLocation
-	names  strings.Builder // room for the octets of terms
+	seen   []seenTerm // Frequency of a term is its number here, until finish
+	steps  []step
+	again  int // how many terms have more than one place
+	single []index.TokenFreq
+	names  strings.Builder
+}
+
+// A seenTerm is a term and its places.
+type seenTerm struct {
+	freq        *index.TokenFreq
+	first, last int
+	// The distances from place to place are a chain in steps, from head to tail,
+	// both counted from 1.
+	head, tail, places int32
+}
+
+type step struct {
+	distance uint64
+	next     int32
 }
 
 // room is how many terms are made room for at once.
@@ -108,7 +124,8 @@ const room = 64
 
 // words analyses text into a field with positions.
 func words(name, text string) *field {
-	a := analysis{terms: make(index.TokenFrequencies, 8+len(text)/16)}
+	n := 8 + len(text)/12
+	a := analysis{terms: make(index.TokenFrequencies, n), seen: make([]seenTerm, 0, n), steps: make([]step, 0, n)}
 	t := tokenizer{buf: make([]byte, 0, maxToken)}
 	t.each(text, func(k token) bool {
 		a.add(k)
@@ -118,29 +135,30 @@ func words(name, text string) *field {
 	return &field{name: name, opts: index.IndexField | index.IncludeTermVectors, terms: a.terms, length: a.length}
 }
 
-// add takes a token. Until finish, a location has the distances in
-// ArrayPositions alone and the last place in End.
 func (a *analysis) add(k token) {
 	a.length++
 	tf := a.terms[string(k.term)]
-	switch {
-	case tf == nil:
+	if tf == nil {
 		tf = a.next()
-		tf.SetFrequency(2*k.pos + 1)
+		tf.SetFrequency(len(a.seen))
+		a.seen = append(a.seen, seenTerm{freq: tf, first: k.pos, last: k.pos, places: 1})
 		a.terms[a.name(k.term)] = tf
-	case tf.Locations == nil:
-		first := tf.Frequency() >> 1
-		if first == k.pos {
-			return // two spellings that are one after all
-		}
-		tf.Locations = a.location(first, k.pos)
-		tf.SetFrequency(2 * 2)
-	case tf.Locations[0].End != k.pos:
-		l := tf.Locations[0]
-		l.ArrayPositions = append(l.ArrayPositions, uint64(k.pos-l.End))
-		l.End = k.pos
-		tf.SetFrequency(tf.Frequency() + 2)
+		return
 	}
+	s := &a.seen[tf.Frequency()]
+	if s.last == k.pos {
+		return // two spellings that are one after all
+	}
+	a.steps = append(a.steps, step{distance: uint64(k.pos - s.last)})
+	at := int32(len(a.steps))
+	if s.places == 1 {
+		a.again++
+		s.head = at
+	} else {
+		a.steps[s.tail-1].next = at
+	}
+	s.tail, s.last = at, k.pos
+	s.places++
 }
 
 func (a *analysis) next() *index.TokenFreq {
@@ -162,26 +180,34 @@ func (a *analysis) name(term []byte) string {
 	return a.names.String()[n:]
 }
 
-// location returns the location of a term with two places.
-func (a *analysis) location(first, second int) []*index.TokenLocation {
-	if len(a.again) == cap(a.again) {
-		a.again = make([]index.TokenLocation, 0, room)
-	}
-	a.again = append(a.again, index.TokenLocation{Position: first, End: second, ArrayPositions: []uint64{uint64(second - first)}})
-	a.links = append(a.links, &a.again[len(a.again)-1])
-	n := len(a.links)
-	return a.links[n-1 : n : n]
-}
-
-// finish puts the first two distances where they take the least room.
+// finish gives the terms their frequencies and locations. The first two distances
+// go where they take the least room.
 func (a *analysis) finish() {
-	for _, l := range a.links {
-		l.Start, l.End = int(l.ArrayPositions[0]), 0
-		l.ArrayPositions = l.ArrayPositions[1:]
-		if len(l.ArrayPositions) > 0 {
-			l.End = int(l.ArrayPositions[0])
-			l.ArrayPositions = l.ArrayPositions[1:]
+	places := make([]index.TokenLocation, 0, a.again)
+	links := make([]*index.TokenLocation, 0, a.again)
+	rest := make([]uint64, 0, len(a.steps))
+	for i := range a.seen {
+		s := &a.seen[i]
+		if s.places == 1 {
+			s.freq.SetFrequency(2*s.first + 1)
+			continue
 		}
+		from := len(rest)
+		for at := s.head; at != 0; at = a.steps[at-1].next {
+			rest = append(rest, a.steps[at-1].distance)
+		}
+		l := index.TokenLocation{Position: s.first, Start: int(rest[from])}
+		if s.places > 2 {
+			l.End = int(rest[from+1])
+		}
+		if s.places > 3 {
+			l.ArrayPositions = rest[from+2 : len(rest) : len(rest)]
+		}
+		places = append(places, l)
+		links = append(links, &places[len(places)-1])
+		n := len(links)
+		s.freq.Locations = links[n-1 : n : n]
+		s.freq.SetFrequency(2 * int(s.places))
 	}
 }
 
