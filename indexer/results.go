@@ -152,8 +152,6 @@ func (f *finding) Positions(ctx context.Context, into []uint64) ([]uint64, error
 	err := f.engine.sane(func() error {
 		return f.snap.eachRank(ctx, f.docs, func(_ uint32, r rank) { into = append(into, r.seq) })
 	})
-	if own := into[from:]; !slices.IsSorted(own) {
-		slices.Sort(own)
-	}
+	ascending(into[from:])
 	return into, err
 }
