@@ -84,6 +84,7 @@ func (k *checking) values() {
 	within(k, "message.max_size", c.Message.MaxSize, mib, 16*gib)
 	within(k, "search.max_limit", c.Search.MaxLimit, 1, 200)
 	within(k, "search.timeout", c.Search.Timeout, second, 10*minute)
+	within(k, "search.alert_timeout", c.Search.AlertTimeout, second, 10*minute)
 	if c.Poll.PerHost > c.Poll.MaxSessions {
 		k.fault("poll.per_host", fmt.Sprintf("%d sessions to one host are more than poll.max_sessions, %d, allows in all",
 			c.Poll.PerHost, c.Poll.MaxSessions), "lower per_host or raise max_sessions")

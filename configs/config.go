@@ -255,6 +255,12 @@ type Search struct {
 	MaxLimit int `koanf:"max_limit" default:"200"`
 	// Longest that one search may take.
 	Timeout Duration `koanf:"timeout" default:"30s"`
+	// Program that is run when new mail is found by a saved search that has an alert.
+	// It gets JSON on its standard input and no arguments, and no shell is between. It
+	// is run again until it exits with 0. Empty: the log and the metrics tell alone.
+	AlertProgram string `koanf:"alert_program" kind:"path"`
+	// Longest that it may run.
+	AlertTimeout Duration `koanf:"alert_timeout" default:"30s"`
 }
 
 // OAuthClient is an entry of "oauth" (RFC 6749).

@@ -90,6 +90,12 @@ type application struct {
 	// mail.Denied if one is held or retained, mail.Invalid if it cannot be erased.
 	Erase func(ctx context.Context, c *configs.Config, o mail.EraseOrder, console app.Console) (mail.Erased, error)
 
+	// SaveSearch keeps a search under its name, SavedSearches returns all of them, and
+	// DropSearch forgets one. mail.Invalid for a query or name that cannot be.
+	SaveSearch    func(ctx context.Context, c *configs.Config, s mail.SavedSearch, console app.Console) (mail.SavedSearch, error)
+	SavedSearches func(ctx context.Context, c *configs.Config) ([]mail.SavedSearch, error)
+	DropSearch    func(ctx context.Context, c *configs.Config, name string) error
+
 	// NewKey changes the key that signs checkpoints and returns the public keys, by
 	// partition. It is mail.InUse while another process runs on the archive.
 	NewKey func(ctx context.Context, c *configs.Config) ([]string, error)

@@ -54,7 +54,7 @@ Environment variables (MAILKEEP_...) and flags override it.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef(cmd.CommandPath(), "%w", err)
 	})
-	root.AddCommand(p.demo(), p.run(), p.drain(), p.search(), p.show(), p.parse(), p.proof(), p.verify(), p.status(),
+	root.AddCommand(p.demo(), p.run(), p.drain(), p.search(), p.saved(), p.show(), p.parse(), p.proof(), p.verify(), p.status(),
 		p.mailbox(), p.hold(), p.erase(), p.reindex(), p.reparse(), p.backup(), p.restore(), p.repair(), p.newKey(), p.keys(), p.config(), p.health(), p.version())
 	root.InitDefaultCompletionCmd()
 	root.SetUsageFunc(plainSwitches(root.UsageFunc()))

@@ -51,6 +51,7 @@ might match for all that is known.`,
   mailkeep search --count --facets sender,month 'has:pdf'
   mailkeep search --csv --limit 200 invoice > invoices.csv
   mailkeep search --partly 'mailbox:office contract'
+  mailkeep search --save offers --alert 'subject:offer from:@example.com'
   mailkeep search -- -spam offer`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Query = strings.Join(args, " ")
@@ -70,11 +71,17 @@ might match for all that is known.`,
 	cmd.Flags().BoolVar(&req.Count, "count", false, "show no hits, only how many there are")
 	cmd.Flags().BoolVar(&form.json, "json", false, "print the answer as JSON")
 	cmd.Flags().BoolVar(&form.csv, "csv", false, "print the hits as CSV, one a line, and the rest to standard error")
+	cmd.Flags().StringVar(&form.save, "save", "", "save the query under this `name`; see mailkeep saved")
+	cmd.Flags().BoolVar(&form.alert, "alert", false, "with --save: tell of new mail that it finds, by search.alert_program")
 	return cmd
 }
 
 // A searchForm is how an answer is printed.
-type searchForm struct{ json, csv bool }
+type searchForm struct {
+	json, csv bool
+	save      string // the name to save it under; empty: it is not saved
+	alert     bool
+}
 
 func (p *program) runSearch(cmd *cobra.Command, req mail.SearchRequest, form searchForm) error {
 	if strings.TrimSpace(req.Query) == "" {
@@ -85,6 +92,11 @@ func (p *program) runSearch(cmd *cobra.Command, req mail.SearchRequest, form sea
 	}
 	if err := checkForm(cmd.CommandPath(), req, form); err != nil {
 		return err
+	}
+	if form.save != "" {
+		if err := p.save(cmd, req, form); err != nil {
+			return err
+		}
 	}
 	return p.withClient(cmd, func(ctx context.Context, c *configs.Config, cl client) error {
 		if req.Limit > c.Search.MaxLimit {
@@ -120,6 +132,10 @@ func checkForm(command string, req mail.SearchRequest, form searchForm) error {
 		return err
 	}
 	switch {
+	case form.alert && form.save == "":
+		return usagef(command, "--alert is for a search that is saved: add --save")
+	case form.save != "" && (req.Partly || req.After != ""):
+		return usagef(command, "a saved search has no --partly and no --after")
 	case form.json && form.csv:
 		return usagef(command, "--json and --csv exclude each other")
 	case form.csv && (req.Count || len(req.Facets) > 0):

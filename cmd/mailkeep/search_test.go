@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/mailkeep/mailkeep/configs"
+	"github.com/mailkeep/mailkeep/internal/app"
 	"github.com/mailkeep/mailkeep/mail"
 )
 
@@ -22,6 +25,7 @@ func TestSearchForms(t *testing.T) {
 	}
 	for _, args := range []string{
 		"--by size", "--group sender", "--facets colour", "--facets sender,colour", "--json --csv", "--csv --count", "--csv --facets type",
+		"--alert", "--save a --partly", "--save a --after tok",
 		"--group copy --by relevance", "--facet-values -1", "--facet-values 1001", "--facet-values x",
 	} {
 		status, out, stderr := execute(t, opens(f), append([]string{"search", "x"}, strings.Fields(args)...)...)
@@ -82,6 +86,38 @@ func TestRenderResults(t *testing.T) {
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, &out)
+		}
+	}
+}
+
+func TestSavedCommands(t *testing.T) {
+	saved := []mail.SavedSearch{{Name: "offers", Query: "subject:offer \x1b", Zone: "+02:00", By: "ann", Alert: true}, {Name: "quiet", Query: "x"}}
+	f := &fakeClient{answer: answer()}
+	a := opens(f)
+	var kept mail.SavedSearch
+	dropped := ""
+	a.SavedSearches = func(context.Context, *configs.Config) ([]mail.SavedSearch, error) { return saved, nil }
+	a.SaveSearch = func(_ context.Context, _ *configs.Config, s mail.SavedSearch, _ app.Console) (mail.SavedSearch, error) {
+		kept = s
+		return s, nil
+	}
+	a.DropSearch = func(_ context.Context, _ *configs.Config, name string) error { dropped = name; return nil }
+	status, out, _ := execute(t, a, "saved", "list")
+	if status != 0 || strings.Contains(out, "\x1b") || !strings.Contains(out, "offers  yes") || !strings.Contains(out, "quiet   no") {
+		t.Errorf("list: %d\n%s", status, out)
+	}
+	if status, _, _ := execute(t, a, "saved", "run", "offers", "--count"); status != 0 || f.req.Query != saved[0].Query || f.req.Zone != "+02:00" || !f.req.Count {
+		t.Errorf("run: %d, %+v", status, f.req)
+	}
+	if status, _, _ := execute(t, a, "saved", "delete", "quiet"); status != 0 || dropped != "quiet" {
+		t.Errorf("delete: %d, %q", status, dropped)
+	}
+	if status, _, _ := execute(t, a, "search", "--save", "mine", "--alert", "--zone", "+01:00", "a", "b"); status != 0 || kept.Name != "mine" || kept.Query != "a b" || !kept.Alert || kept.By == "" || kept.Zone != "+01:00" {
+		t.Errorf("save: %d, %+v", status, kept)
+	}
+	for args, want := range map[string]int{"saved run": 2, "saved run none": 6, "saved delete": 2, "saved delete a b": 2, "saved list x": 2, "saved nothing": 2} {
+		if status, _, _ := execute(t, a, strings.Fields(args)...); status != want {
+			t.Errorf("%s: status %d, want %d", args, status, want)
 		}
 	}
 }

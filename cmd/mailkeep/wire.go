@@ -36,6 +36,10 @@ func wire() application {
 		Matters:   app.Matters,
 		Erase:     app.Erase,
 
+		SaveSearch:    app.SaveSearch,
+		SavedSearches: app.SavedSearches,
+		DropSearch:    app.DropSearch,
+
 		NewKey:      app.ChangeSigningKey,
 		RotateKeys:  app.RotateKeys,
 		EscrowKeys:  app.EscrowKeys,

@@ -270,7 +270,7 @@ func Run(ctx context.Context, c *configs.Config, roles []Role, console Console) 
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(a.startPatrols(ctx), a.startProtection(ctx)); err != nil {
+	if err := errors.Join(a.startPatrols(ctx), a.startProtection(ctx), a.startAlerts(ctx)); err != nil {
 		return a.giveUp(ctx, err)
 	}
 	a.startDrills(ctx)

@@ -40,7 +40,7 @@ type Metrics struct {
 	sealSeconds                            prometheus.Histogram
 	ledger, index, findings, missing, lost *prometheus.GaugeVec
 
-	drilled                          *prometheus.CounterVec
+	drilled, alerted, late           *prometheus.CounterVec
 	queueMessages, queueBytes, limit prometheus.Gauge
 	failures, envelopes              *prometheus.CounterVec
 	store                            storeMetrics
@@ -91,6 +91,8 @@ func (m *Metrics) archive() {
 	m.missing = m.gauges("index_missing_records", "Records that cannot be searched because a shard of the index is being built again.", "partition")
 	m.drilled = m.counters("drill_messages_total", "Archived messages that drills looked for in the index.", "partition")
 	m.lost = m.gauges("drill_lost_messages", "Messages that the last drill did not find in the index.", "partition")
+	m.alerted = m.counters("saved_search_messages_total", "Messages that alerts of saved searches told of.", "search")
+	m.late = m.counters("saved_search_failures_total", "Alerts of saved searches that could not be delivered, and are tried again.", "search")
 	m.index = m.gauges("index_records", "Records that the index has handled.", "partition")
 	m.envelopes = m.counters("envelopes_total", "Messages indexed of mailboxes in which mail tells whom it was for, by what told it: a journal report, a field, nothing (none), or a report that is not understood (unparsed).", "found")
 	m.extraction()
@@ -154,6 +156,16 @@ func (m *Metrics) Ledger(partition uint16, size uint64) {
 // Findings sets how many findings of damage stand in a partition's ledger.
 func (m *Metrics) Findings(partition uint16, n int) {
 	m.findings.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(n))
+}
+
+// Alert counts messages that an alert of a saved search told of, or that it could not
+// be delivered.
+func (m *Metrics) Alert(search string, messages uint64, err error) {
+	if err != nil {
+		m.late.WithLabelValues(search).Inc()
+		return
+	}
+	m.alerted.WithLabelValues(search).Add(float64(messages))
 }
 
 // Drill counts what came of looking for messages in the index of a partition.

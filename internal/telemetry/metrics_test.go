@@ -56,6 +56,8 @@ func TestMetricsOfTheArchive(t *testing.T) {
 	m.Findings(2, 3)
 	m.Index(mail.Cursor{Partition: 2, Position: 70, Size: 77})
 	m.IndexMissing(2, 9)
+	m.Alert("offers", 3, nil)
+	m.Alert("offers", 0, errors.New("no program"))
 	m.Drill(2, mail.Drill{Asked: 100, Lost: 4})
 	m.Queue(4, 4000, 1<<20)
 	m.Failed("poller", nil)
@@ -66,7 +68,7 @@ func TestMetricsOfTheArchive(t *testing.T) {
 		`build_info{software="mailkeep 1"} 1`,
 		`mailbox_sealed_messages_total{mailbox="office"} 1`, `mailbox_sealed_bytes_total{mailbox="office"} 40`,
 		`sealed_messages_total 4`, `sealed_bytes_total 350`, `duplicates_total 1`,
-		`seal_seconds_count 3`, `seal_seconds_sum 2`, `ledger_records{partition="2"} 77`, `index_records{partition="2"} 70`, `verify_findings{partition="2"} 3`, `index_missing_records{partition="2"} 9`, `drill_messages_total{partition="2"} 100`, `drill_lost_messages{partition="2"} 4`,
+		`seal_seconds_count 3`, `seal_seconds_sum 2`, `ledger_records{partition="2"} 77`, `index_records{partition="2"} 70`, `verify_findings{partition="2"} 3`, `index_missing_records{partition="2"} 9`, `saved_search_messages_total{search="offers"} 3`, `saved_search_failures_total{search="offers"} 1`, `drill_messages_total{partition="2"} 100`, `drill_lost_messages{partition="2"} 4`,
 		`queue_messages 4`, `queue_bytes 4000`, `queue_limit_bytes 1.048576e+06`,
 		`failures_total{kind="no space",room="poller"} 1`, `failures_total{kind="other",room="sink"} 1`)
 	if !strings.Contains(text, "go_goroutines") {
@@ -179,6 +181,8 @@ func TestMetricsAreConventional(t *testing.T) {
 	m.Index(mail.Cursor{})
 	m.IndexMissing(0, 0)
 	m.Drill(0, mail.Drill{})
+	m.Alert("a", 1, nil)
+	m.Alert("a", 1, errors.New("no program"))
 	m.Envelope("none")
 	m.Extracted("pdf", mail.TextOK, time.Second, 0)
 	m.WatchExtraction(func() ExtractionState { return ExtractionState{Running: 1, Waiting: 2, Started: 3, Lost: 4} })
