@@ -22,10 +22,8 @@ type writer struct {
 	grows *generation
 	// keep says that documents take the place of others: the cursor stays.
 	keep bool
-	// linksOnly says that only the links of documents are written. Those before
-	// linked were.
+	// linksOnly says that only the links of documents are written.
 	linksOnly bool
-	linked    uint64
 	docs      uint64 // in the shard, with those that were not committed yet
 }
 
@@ -54,9 +52,7 @@ func (w *writer) commit(docs []*document, position uint64) error {
 		return err
 	}
 	if w.linksOnly {
-		err := w.index.mended(w.index.threads.Add(w.linked, position, linksOf(docs)...))
-		w.linked = position
-		return err
+		return w.index.mended(w.index.threads.Add(position, linksOf(docs)...))
 	}
 	if err := w.link(docs, position); err != nil {
 		return err
