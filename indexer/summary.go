@@ -67,7 +67,8 @@ func (x *Index) walk(ctx context.Context, check bool, f func(*snapshot, uint64) 
 		}
 		if check && p.sealed {
 			if err := checkSealed(ctx, p.dir, p.describe().Files); err != nil {
-				x.doubt(p, err)
+				p.fail(err)
+				x.rouse()
 				return 0, err
 			}
 		}
