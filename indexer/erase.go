@@ -15,7 +15,8 @@ import (
 // generation that p writes to. Documents of references to them hold their text
 // too, and are made again: they then say that it cannot be read.
 //
-// In a shard that is not sealed that is one batch. In a sealed one the manifest
+// In a shard that is not sealed that is one batch; the upkeep then merges its
+// segments, so that what was erased is not on the disk either. For a sealed one the manifest
 // says first that the documents are not to be found, so that the answer to the
 // next search is right, and the upkeep writes the shard anew without them. A
 // shard that is being built begins again: it may have read what was destroyed.
@@ -32,7 +33,13 @@ func (p *pump) erase(ctx context.Context, e *mail.Erase) error {
 	x.mu.RLock()
 	parts := p.writer.grows.parts
 	x.mu.RUnlock()
+	if len(gone) == 0 {
+		return nil
+	}
 	if err := x.mended(x.threads.Forget(gone...)); err != nil {
+		return err
+	}
+	if err := x.removeAside(); err != nil { // it may hold them
 		return err
 	}
 	redo, err := references(ctx, parts, gone)
@@ -58,7 +65,7 @@ func (p *pump) eraseFrom(ctx context.Context, part *part, gone, redo []uint64) e
 	gone, redo = inside(&s, gone), inside(&s, redo)
 	switch {
 	case s.Dir == "":
-		part.update(func(s *shardInfo) { s.Rebuild = "" })
+		part.beginAgain()
 		return nil
 	case len(gone)+len(redo) == 0:
 		return nil
@@ -75,6 +82,7 @@ func (p *pump) eraseFrom(ctx context.Context, part *part, gone, redo []uint64) e
 	if err := e.change(gone, nil); err != nil {
 		return err
 	}
+	part.update(func(s *shardInfo) { s.Dirty = true })
 	f := feed{p.src, p.parse, p.date}
 	return p.writer.index.again(ctx, f, e, redo)
 }

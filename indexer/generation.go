@@ -1,11 +1,14 @@
 package indexer
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -79,11 +82,25 @@ func (x *Index) loadPart(g *generationInfo, s shardInfo) (*part, error) {
 	return x.hollowOut(p, err)
 }
 
-// passing reports whether an error of opening says nothing of what is in the
-// files.
+// passing reports whether an error of opening or reading says nothing of what is
+// in the files.
 func passing(err error) bool {
-	k := mail.KindOf(err)
-	return k == mail.InUse || k == mail.NoSpace || k == mail.Denied
+	switch mail.KindOf(err) {
+	case mail.InUse, mail.NoSpace, mail.Denied:
+		return true
+	}
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || starved(err)
+}
+
+// starved reports whether the machine had no file descriptor or memory to spare.
+// The engine passes on the words of such an error only.
+func starved(err error) bool {
+	for _, no := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+		if err != nil && (errors.Is(err, no) || strings.Contains(err.Error(), no.Error())) {
+			return true
+		}
+	}
+	return false
 }
 
 // hollowOut sets a shard aside and returns what takes its place in the
@@ -113,20 +130,26 @@ const asideSuffix = ".broken"
 // setAside renames the directory of a shard and removes one that was set aside
 // earlier. A directory that is not there is no error: we died after the rename.
 func (x *Index) setAside(name string) (string, error) {
-	old, err := filepath.Glob(filepath.Join(x.opts.Dir, "*"+asideSuffix))
-	if err != nil {
+	if err := x.removeAside(); err != nil {
 		return "", err
-	}
-	for _, o := range old {
-		if err := os.RemoveAll(o); err != nil {
-			return "", classify("remove a shard set aside earlier", err)
-		}
 	}
 	dir := filepath.Join(x.opts.Dir, name)
 	if err := os.Rename(dir, dir+asideSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", classify("set a shard aside", err)
 	}
 	return dir + asideSuffix, nil
+}
+
+// removeAside removes a shard that was set aside.
+func (x *Index) removeAside() error {
+	old, err := filepath.Glob(filepath.Join(x.opts.Dir, "*"+asideSuffix))
+	for _, o := range old {
+		err = errors.Join(err, os.RemoveAll(o))
+	}
+	if err != nil {
+		return classify("remove a shard that was set aside", err)
+	}
+	return nil
 }
 
 func (g *generation) shut() error {

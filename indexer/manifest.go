@@ -59,6 +59,9 @@ type shardInfo struct {
 	// when the shard is written anew. Redo are made again from the ledger then.
 	Gone []uint64 `json:"gone,omitempty"`
 	Redo []uint64 `json:"redo,omitempty"`
+	// Dirty says that the segments of a shard that is not sealed hold what was
+	// erased, until they are merged.
+	Dirty bool `json:"dirty,omitempty"`
 	// Why says what made the shard unusable, if Dir is empty.
 	Why string `json:"why,omitempty"`
 }

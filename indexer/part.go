@@ -36,6 +36,7 @@ type part struct {
 	pins    int     // searches and others that rely on it
 	used    uint64  // Index.clock when it was last pinned
 	retired bool
+	stale   []string // directories in which it was being built, to be removed
 }
 
 // newPart makes the part of a shard; its engine is not open.
@@ -61,6 +62,25 @@ func (p *part) update(f func(*shardInfo)) {
 	defer p.mu.Unlock()
 	f(&p.info)
 	p.hidden = slices.Concat(p.info.Gone, p.info.Redo)
+}
+
+// beginAgain gives up what is built of a part that is not there yet.
+func (p *part) beginAgain() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.info.Rebuild != "" {
+		p.stale, p.info.Rebuild = append(p.stale, p.info.Rebuild), ""
+	}
+}
+
+// takeStale returns the directories that the part left, to be removed by the
+// caller.
+func (p *part) takeStale() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := p.stale
+	p.stale = nil
+	return out
 }
 
 // contains reports whether the record belongs to the shard.
@@ -221,6 +241,15 @@ func (p *part) fail(cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.failed = cause
+}
+
+// fault counts a failure of the part while its files were in order, and returns
+// how many there were.
+func (p *part) fault() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults++
+	return p.faults
 }
 
 // results returns where what was found may be kept: nowhere, if the shard

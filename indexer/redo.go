@@ -26,41 +26,76 @@ func (x *Index) Redo(ctx context.Context, src Source, parse ParseFunc, date Date
 	}
 	seqs = union(seqs, nil)
 	f := feed{src, parse, date}
-	for _, p := range x.parts() {
-		if err := x.redoPart(ctx, f, p, seqs); err != nil {
-			return err
+	done := map[location]bool{}
+	for more := true; more; {
+		more = false
+		for p, at := range x.locations() {
+			if done[at] {
+				continue
+			}
+			var err error
+			if done[at], err = x.redoPart(ctx, f, p, seqs); err != nil {
+				return err
+			}
+			more = more || !done[at]
 		}
 	}
 	return nil
 }
 
-func (x *Index) redoPart(ctx context.Context, f feed, p *part, seqs []uint64) error {
+// A location is where a part is in the index; the part that takes its place when it
+// is written anew has the same.
+type location struct{ generation, from uint64 }
+
+// locations lists the parts of all generations.
+func (x *Index) locations() map[*part]location {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	out := map[*part]location{}
+	for _, g := range []*generation{x.serving, x.building} {
+		if g == nil {
+			continue
+		}
+		for _, p := range g.parts {
+			out[p] = location{g.number, p.from}
+		}
+	}
+	return out
+}
+
+// redoPart makes documents of one part again. It reports whether the part was
+// one of the index still; if not, another has taken its place with the documents
+// as they were.
+func (x *Index) redoPart(ctx context.Context, f feed, p *part, seqs []uint64) (held bool, err error) {
 	x.changes.Lock()
 	defer x.changes.Unlock()
+	if !x.current(p) {
+		return false, nil
+	}
 	p.pin()
 	defer p.unpin()
 	s := p.describe()
 	seqs = inside(&s, seqs)
 	switch {
 	case len(seqs) == 0:
-		return nil
+		return true, nil
 	case s.Dir == "": // what is built of it may be as it was
-		p.update(func(s *shardInfo) { s.Rebuild = "" })
+		p.beginAgain()
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		return x.save()
+		return true, x.save()
 	}
 	e, err := p.open()
 	if err != nil {
-		return err
+		return true, err
 	}
 	if !s.Sealed {
-		return x.again(ctx, f, e, seqs)
+		return true, x.again(ctx, f, e, seqs)
 	}
 	w := rewriting{gone: s.Gone, fill: func(ctx context.Context, e *engine) error {
 		return x.again(ctx, f, e, union(seqs, s.Redo))
 	}}
-	return x.rewriteInto(ctx, p, e, w, func(shardInfo) bool { return true })
+	return true, x.rewriteInto(ctx, p, e, w, func(shardInfo) bool { return true })
 }
 
 // again makes the documents of the records, ascending, that the engine holds

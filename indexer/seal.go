@@ -94,7 +94,7 @@ func (e *engine) rework(ctx context.Context, w rewriting) error {
 	return mail.Errorf(mail.Other, "the segments of the index did not become one in %d merges", maxMerges)
 }
 
-// padding is the id of a document without content. A single segment is not
+// padding is the id of a document without content, which no snapshot shows. A single segment is not
 // merged, so one that holds what was deleted is given a second.
 const padding = "padding"
 
@@ -127,7 +127,7 @@ func (e *engine) shape() (single, clean bool, err error) {
 		if err != nil {
 			return false, false, err
 		}
-		clean = clean && dead == pad.GetCardinality()
+		clean = clean && dead == g.deleted.AndCardinality(pad)
 	}
 	return single, clean, nil
 }

@@ -89,6 +89,11 @@ func (s *snapshot) all(ctx context.Context) (*roaring.Bitmap, error) {
 		if g.deleted != nil {
 			docs.AndNot(g.deleted)
 		}
+		pads, err := g.segment.DocNumbers([]string{padding})
+		if err != nil {
+			return nil, err
+		}
+		docs.AndNot(pads)
 		g.addTo(out, docs)
 	}
 	return out, nil

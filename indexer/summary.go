@@ -67,8 +67,7 @@ func (x *Index) walk(ctx context.Context, check bool, f func(*snapshot, uint64) 
 		}
 		if check && p.sealed {
 			if err := checkSealed(ctx, p.dir, p.describe().Files); err != nil {
-				p.fail(err)
-				x.rouse()
+				x.doubt(p, err)
 				return 0, err
 			}
 		}

@@ -3,11 +3,10 @@ package indexer
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
-	"sync"
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -19,9 +18,6 @@ const (
 	// maxFaults is how often a shard may fail whose files are as they were
 	// written before it is built anew all the same.
 	maxFaults = 3
-	// maxBuilders bounds how many shards are built at once.
-	maxBuilders = 4
-	minBatch    = 256 << 10 // octets of text in a batch of one of several builders
 )
 
 // keepUp does the chores until ctx ends. One that fails is tried again later;
@@ -55,33 +51,64 @@ func (x *Index) awaitChore(ctx context.Context) {
 	}
 }
 
-// chore does the most urgent thing that there is to do and reports whether there
-// may be more. Each one leaves the index on disk whole, whenever it is stopped.
+// chore does the most urgent thing that can be done and reports whether there may
+// be more. One that fails is passed over for the next, so that what cannot be
+// mended now, such as a shard whose records cannot be read, keeps nothing else
+// from being done; the error tells of all that failed. Each one leaves the index
+// on disk whole, whenever it is stopped.
 func (x *Index) chore(ctx context.Context, f feed, progress func(mail.Cursor)) (more bool, err error) {
-	for _, p := range x.parts() {
-		if cause := p.broken(); cause != nil && p.describe().To != 0 {
-			return true, x.mend(ctx, p, cause)
+	var errs []error
+	for do := range x.chores(f, progress) {
+		err := do(ctx)
+		if err == nil {
+			return true, errors.Join(errs...)
+		}
+		if errs = append(errs, err); ctx.Err() != nil {
+			break
 		}
 	}
-	x.mu.RLock()
-	serving, building := x.serving, x.building
-	x.mu.RUnlock()
-	if hollow := x.hollow(serving); len(hollow) > 0 {
-		return true, x.fillAll(ctx, f, serving, hollow)
-	}
-	for _, p := range x.parts() {
-		s := p.describe()
-		if s.Dir != "" && s.To != 0 && (!s.Sealed || len(s.Gone)+len(s.Redo) > 0) {
-			return true, x.renew(ctx, f, p)
+	return false, errors.Join(errs...)
+}
+
+// chores yields what there is to do, the most urgent first.
+func (x *Index) chores(f feed, progress func(mail.Cursor)) iter.Seq[func(context.Context) error] {
+	return func(yield func(func(context.Context) error) bool) {
+		x.mu.RLock()
+		serving, building := x.serving, x.building
+		x.mu.RUnlock()
+		fillAll := func(g *generation, hollow []*part) bool {
+			return len(hollow) == 0 || yield(func(ctx context.Context) error { return x.fillAll(ctx, f, g, hollow, progress) })
 		}
+		for _, p := range x.parts() {
+			cause := p.broken()
+			if cause != nil && p.describe().To != 0 && !yield(func(ctx context.Context) error { return x.mend(ctx, p, cause) }) {
+				return
+			}
+		}
+		if !fillAll(serving, x.hollow(serving)) {
+			return
+		}
+		for _, p := range x.parts() {
+			if p.due() && !yield(func(ctx context.Context) error { return x.renew(ctx, f, p) }) {
+				return
+			}
+		}
+		if building == nil {
+			return
+		}
+		if hollow := x.hollow(building); len(hollow) > 0 {
+			fillAll(building, hollow)
+			return // all shards are there before it serves
+		}
+		yield(func(ctx context.Context) error { return x.finish(ctx, f, building, progress) })
 	}
-	if building == nil {
-		return false, nil
-	}
-	if hollow := x.hollow(building); len(hollow) > 0 {
-		return true, x.fillAll(ctx, f, building, hollow)
-	}
-	return true, x.finish(ctx, f, building, progress)
+}
+
+// due reports whether the part is to be written anew, or merged: it is full, or
+// holds what is not to be in it.
+func (p *part) due() bool {
+	s := p.describe()
+	return s.Dir != "" && (s.Dirty || s.To != 0 && (!s.Sealed || len(s.Gone)+len(s.Redo) > 0))
 }
 
 // parts lists the parts of all generations.
@@ -93,6 +120,24 @@ func (x *Index) parts() []*part {
 		out = append(out, x.building.parts...)
 	}
 	return out
+}
+
+// current reports whether the part is one of the index still. Who holds changes can
+// rely on the answer.
+func (x *Index) current(p *part) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.serving.has(p) || x.building.has(p)
+}
+
+// doubt has a part looked after whose files were read with an error, unless the
+// error tells nothing of them.
+func (x *Index) doubt(p *part, err error) {
+	if passing(err) {
+		return
+	}
+	p.fail(err)
+	x.rouse()
 }
 
 // hollow lists the parts of a generation that are to be built from the ledger.
@@ -114,23 +159,24 @@ func (x *Index) hollow(g *generation) []*part {
 func (x *Index) mend(ctx context.Context, p *part, cause error) error {
 	x.changes.Lock()
 	defer x.changes.Unlock()
+	if !x.current(p) {
+		return nil
+	}
 	x.opts.Logger.Warn("shard failed", x.opts.logPartition(), slog.String("shard", filepath.Base(p.dir)), slog.Any("cause", cause))
+	p.fail(cause) // so that it is not opened meanwhile, and is looked after again if this ends early
 	if err := p.shut(); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	p.failed = cause // it has no engine, and is not to be opened meanwhile
-	p.faults++
-	faults := p.faults
-	p.mu.Unlock()
 	err := x.sound(ctx, p)
 	switch {
-	case err == nil && faults < maxFaults:
-		return nil
-	case err == nil:
-		err = mail.Errorf(mail.Corrupt, "it failed %d times: %w", faults, cause)
 	case passing(err) || ctx.Err() != nil:
 		return err
+	case err == nil:
+		faults := p.fault()
+		if faults < maxFaults {
+			return nil
+		}
+		err = mail.Errorf(mail.Corrupt, "it failed %d times: %w", faults, cause)
 	}
 	return errors.Join(p.shut(), x.exchange(p, func() (*part, error) { return x.hollowOut(p, err) }))
 }
@@ -173,101 +219,30 @@ func (x *Index) exchange(old *part, make func() (*part, error)) error {
 	return errors.Join(mail.Errorf(mail.Temporary, "a shard was replaced meanwhile"), with.shut())
 }
 
-// fillAll builds parts from the ledger, several at once.
-func (x *Index) fillAll(ctx context.Context, f feed, g *generation, hollow []*part) error {
-	builders := min(len(hollow), runtime.GOMAXPROCS(0), maxBuilders)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	todo := make(chan *part, len(hollow))
-	for _, p := range hollow {
-		todo <- p
-	}
-	close(todo)
-	errs := make([]error, builders)
-	var wg sync.WaitGroup
-	for i := range builders {
-		wg.Go(func() {
-			for p := range todo {
-				if errs[i] = x.fillOne(ctx, f, g, p, builders); errs[i] != nil {
-					cancel()
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-// fillOne builds a part from the ledger and seals it. It goes on with what it
-// had built when the process died.
-func (x *Index) fillOne(ctx context.Context, f feed, g *generation, p *part, share int) error {
-	dir, err := x.site(p)
-	if err != nil {
+// purge removes from the files of the shard that grows what was erased. The caller
+// holds changes.
+func (x *Index) purge(ctx context.Context, p *part, e *engine) error {
+	if err := e.purge(ctx); err != nil {
 		return err
 	}
-	at := filepath.Join(x.opts.Dir, dir)
-	s := p.describe()
-	e, err := x.openSite(at, s, g.format)
-	if err != nil {
-		return err
-	}
-	pump := f.pump()
-	pump.target = s.To
-	opts := x.opts
-	opts.BatchBytes = max(opts.BatchBytes/share, min(opts.BatchBytes, minBatch))
-	pump.opts = &opts
-	if err := x.pumpTo(ctx, pump, &writer{index: x, engine: e}); err != nil {
-		return errors.Join(err, e.close())
-	}
-	x.changes.Lock()
-	defer x.changes.Unlock()
-	err = x.rewriteInto(ctx, p, e, rewriting{}, func(now shardInfo) bool { return now.Rebuild == dir })
-	if err = errors.Join(err, e.close()); err != nil {
-		return err
-	}
-	x.opts.Logger.Info("shard built from the ledger", x.opts.logPartition(), slog.Uint64("from", s.From), slog.Uint64("to", s.To))
-	return os.RemoveAll(at)
-}
-
-// site names, durably, the directory in which a part is built.
-func (x *Index) site(p *part) (string, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if dir := p.describe().Rebuild; dir != "" {
-		return dir, nil
-	}
-	dir := x.nextDir()
-	p.update(func(s *shardInfo) { s.Rebuild = dir })
+	p.update(func(s *shardInfo) { s.Dirty = false })
 	if err := x.save(); err != nil {
-		p.update(func(s *shardInfo) { s.Rebuild = "" })
-		return "", err
+		p.update(func(s *shardInfo) { s.Dirty = true })
+		return err
 	}
-	return dir, nil
+	return nil
 }
 
-// openSite opens what is built of a shard, or begins with it.
-func (x *Index) openSite(dir string, s shardInfo, format uint64) (*engine, error) {
-	e, err := openEngine(dir)
-	if err == nil && e.format == format && e.position >= s.From && e.position <= s.To {
-		return e, nil
-	}
-	if err == nil {
-		err = e.abandon()
-	}
-	if passing(err) {
-		return nil, err
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, classify("remove a shard that is half built", err)
-	}
-	return createEngine(dir, s.From)
-}
-
-// renew seals a full shard, or writes a sealed one anew without what was erased.
+// renew seals a full shard, writes a sealed one anew without what was erased, or
+// takes that out of the files of the one that grows.
 func (x *Index) renew(ctx context.Context, f feed, p *part) error {
 	x.changes.Lock()
 	defer x.changes.Unlock()
+	if !x.current(p) {
+		return nil
+	}
 	p.pin()
 	defer p.unpin()
 	e, err := p.open()
@@ -276,6 +251,9 @@ func (x *Index) renew(ctx context.Context, f feed, p *part) error {
 	}
 	s := p.describe()
 	begin := x.opts.Now()
+	if s.To == 0 {
+		return x.purge(ctx, p, e)
+	}
 	w := rewriting{gone: s.Gone, fill: func(ctx context.Context, e *engine) error { return x.again(ctx, f, e, s.Redo) }}
 	if err := x.rewriteInto(ctx, p, e, w, func(shardInfo) bool { return true }); err != nil {
 		return err
