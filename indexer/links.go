@@ -20,12 +20,20 @@ func (x *Index) openThreads() (err error) {
 
 // link adds the links of documents that are about to be committed, before them:
 // so the threads know of every document, whenever we die. A table that turns out
-// to be damaged is emptied, and filled again before anything else is indexed.
+// to be damaged is emptied, and filled again before anything else is indexed:
+// whoever writes to the end of the index meanwhile is stopped for that.
 func (w *writer) link(docs []*document, position uint64) error {
+	from, table := w.engine.position, w.index.threads
 	if w.grows == nil {
 		position = 0 // what is before these documents may not be there
 	}
-	return w.index.mended(w.index.threads.Add(position, linksOf(docs)...))
+	if err := w.index.mended(table.Add(from, position, linksOf(docs)...)); err != nil {
+		return err
+	}
+	if at := table.Position(); at < position {
+		return mail.Errorf(mail.Temporary, "the threads are at %d, they are filled first", at)
+	}
+	return nil
 }
 
 func linksOf(docs []*document) []threads.Link {
@@ -60,7 +68,7 @@ func (x *Index) linkUp(ctx context.Context, p pump, e *engine) error {
 	x.opts.Logger.Info("filling the table of threads", x.opts.logPartition(), slog.Uint64("from", x.threads.Position()), slog.Uint64("to", e.position))
 	p.endless, p.progress, p.committed = false, nil, nil
 	p.from, p.target = x.threads.Position(), e.position
-	return x.pumpTo(ctx, p, &writer{index: x, engine: e, keep: true, linksOnly: true})
+	return x.pumpTo(ctx, p, &writer{index: x, engine: e, keep: true, linksOnly: true, linked: p.from})
 }
 
 // Thread returns the positions of the messages in the thread of the one at a

@@ -1,9 +1,11 @@
 package indexer
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -97,6 +99,39 @@ func TestLostThreads(t *testing.T) {
 		if err != nil || after != before {
 			t.Errorf("the documents changed: %v, %v, %v", before, after, err)
 		}
+	}
+}
+
+// TestThreadsLostMeanwhile: the table is emptied while the follower indexes, because
+// somebody else saw that it is damaged. The follower fills it before it goes on.
+func TestThreadsLostMeanwhile(t *testing.T) {
+	t.Parallel()
+	l := talk()
+	x, err := Open(Options{Dir: t.TempDir(), Linger: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cursors := make(chan uint64, 1000)
+	done := make(chan error, 1)
+	go func() {
+		done <- x.Follow(ctx, l, parseJSON, headerDate, func(c mail.Cursor) { cursors <- c.Position })
+	}()
+	for <-cursors != l.Size() {
+	}
+	if err := x.threads.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	r := l.add("box", &mail.Message{MessageID: "d@example.org", References: []string{"c@example.org"}})
+	for <-cursors != r.Next {
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]uint64{r.ID.Seq, 3, 2, 0}, find(t, x, l, "thread:0-3")); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

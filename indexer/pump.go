@@ -229,6 +229,10 @@ func (p *pump) collect(ctx context.Context) error {
 			if err := c.add(ctx, j); err != nil {
 				return errors.Join(err, c.wait())
 			}
+		case err := <-c.committing: // the ledger may be still for long after a failure
+			if c.committing = nil; err != nil {
+				return err
+			}
 		case <-p.writer.engine.broken:
 			return errors.Join(p.writer.engine.cause, c.wait())
 		}

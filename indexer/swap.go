@@ -74,6 +74,9 @@ func (x *Index) extend(ctx context.Context, f feed, g *generation, target uint64
 	}
 	p := f.pump()
 	p.target, p.progress = target, progress
+	if err := x.linkUp(ctx, p, w.engine); err != nil {
+		return err
+	}
 	return x.pumpTo(ctx, p, w)
 }
 

@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -240,5 +244,40 @@ func TestProgressOfManyShards(t *testing.T) {
 	}
 	if len(told) < 10 || !slices.IsSorted(told) || told[len(told)-1] != l.Size() {
 		t.Errorf("progress %v", told)
+	}
+}
+
+// A lineWriter hands on what is written to it.
+type lineWriter chan string
+
+func (w lineWriter) Write(b []byte) (int, error) {
+	w <- string(b)
+	return len(b), nil
+}
+
+// TestFailureIsToldWhileTheLedgerIsStill: a batch that could not be committed is
+// tried again, though no other record comes.
+func TestFailureIsToldWhileTheLedgerIsStill(t *testing.T) {
+	t.Parallel()
+	lines := make(lineWriter, 1000)
+	x, err := Open(Options{
+		Dir: t.TempDir(), Linger: time.Millisecond, Reserve: math.MaxInt64, // no disk has that to spare
+		Logger: slog.New(slog.NewTextHandler(lines, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- x.Follow(ctx, corpus(10, 1), parseJSON, headerDate, nil) }()
+	for told := 0; told < 2; {
+		if line := <-lines; strings.Contains(line, "indexing interrupted") {
+			told++
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

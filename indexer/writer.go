@@ -22,8 +22,10 @@ type writer struct {
 	grows *generation
 	// keep says that documents take the place of others: the cursor stays.
 	keep bool
-	// linksOnly says that only the links of documents are written.
+	// linksOnly says that only the links of documents are written. Those before
+	// linked were.
 	linksOnly bool
+	linked    uint64
 	docs      uint64 // in the shard, with those that were not committed yet
 }
 
@@ -52,7 +54,9 @@ func (w *writer) commit(docs []*document, position uint64) error {
 		return err
 	}
 	if w.linksOnly {
-		return w.index.mended(w.index.threads.Add(position, linksOf(docs)...))
+		err := w.index.mended(w.index.threads.Add(w.linked, position, linksOf(docs)...))
+		w.linked = position
+		return err
 	}
 	if err := w.link(docs, position); err != nil {
 		return err

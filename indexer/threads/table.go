@@ -156,10 +156,12 @@ func openBolt(path string) (*bolt.DB, error) {
 // Position returns the cursor: the links of all records before it are there.
 func (t *Table) Position() uint64 { return t.position.Load() }
 
-// Add adds links and moves the cursor to position, unless it is further already,
-// in one transaction that is durable on return. Links that are there already
-// change nothing; those of one call may come in any order.
-func (t *Table) Add(position uint64, links ...Link) error {
+// Add adds links, those of all records from <= position < to, in one transaction
+// that is durable on return, and moves the cursor to to. It stays if it is further
+// already, and if it is before from: links between the two may be missing then, as
+// after a Reset that others did. Links that are there already change nothing;
+// those of one call may come in any order.
+func (t *Table) Add(from, to uint64, links ...Link) error {
 	var now uint64
 	err := t.update(func(tx *bolt.Tx) error {
 		f := forestOf(tx)
@@ -169,7 +171,9 @@ func (t *Table) Add(position uint64, links ...Link) error {
 			}
 		}
 		meta := tx.Bucket(bucketMeta)
-		now = max(position, readPosition(meta))
+		if now = readPosition(meta); from <= now {
+			now = max(now, to)
+		}
 		return meta.Put(metaPosition, seqKey(now))
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ func empty(t testing.TB) *threads.Table { return open(t, filepath.Join(t.TempDir
 
 func add(t testing.TB, table *threads.Table, links ...threads.Link) {
 	t.Helper()
-	if err := table.Add(0, links...); err != nil {
+	if err := table.Add(0, 0, links...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -302,16 +302,19 @@ func TestReopen(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "threads")
 	table := open(t, path)
-	if err := table.Add(12, link(5, "a"), link(7, "b", "a")); err != nil {
+	if err := table.Add(0, 12, link(5, "a"), link(7, "b", "a")); err != nil {
 		t.Fatal(err)
 	}
-	if err := table.Add(9); err != nil || table.Position() != 12 {
+	if err := table.Add(0, 9); err != nil || table.Position() != 12 {
 		t.Fatalf("position %d: %v", table.Position(), err)
+	}
+	if err := table.Add(13, 20, link(15, "c")); err != nil || table.Position() != 12 {
+		t.Fatalf("position %d after a gap: %v", table.Position(), err)
 	}
 	if err := table.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := table.Add(13); mail.KindOf(err) != mail.Temporary {
+	if err := table.Add(12, 13); mail.KindOf(err) != mail.Temporary {
 		t.Errorf("a closed table took links: %v", err)
 	}
 	table = open(t, path)
@@ -338,7 +341,7 @@ func TestDamage(t *testing.T) {
 	for i := range uint64(300) {
 		add(t, table, link(i, fmt.Sprint(i), fmt.Sprint(i/2)))
 	}
-	if err := table.Add(300); err != nil {
+	if err := table.Add(0, 300); err != nil {
 		t.Fatal(err)
 	}
 	if err := table.Close(); err != nil {
@@ -367,7 +370,7 @@ func TestDamage(t *testing.T) {
 			continue
 		}
 		_, _, err = table.Root(7)
-		err = errors.Join(err, table.Add(301, link(300, "300", "0")))
+		err = errors.Join(err, table.Add(300, 301, link(300, "300", "0")))
 		if err != nil && mail.KindOf(err) != mail.Corrupt && mail.KindOf(err) != mail.Temporary {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -400,7 +403,7 @@ func BenchmarkAdd(b *testing.B) {
 					links[i].References = []string{fmt.Sprintf("%d@example.org", seq-seq%4), fmt.Sprintf("%d@example.org", parent)}
 				}
 			}
-			if err := table.Add(at+batch, links...); err != nil {
+			if err := table.Add(at, at+batch, links...); err != nil {
 				b.Fatal(err)
 			}
 		}
