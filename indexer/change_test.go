@@ -173,7 +173,7 @@ func TestRedo(t *testing.T) {
 
 func TestRenewedIndexTakesOver(t *testing.T) {
 	t.Parallel()
-	l := corpus(400, 4)
+	l := corpus(sample(400, 200), 4)
 	x, dir := sharded(t, l, 60)
 	want := summary(t, x)
 	old := x.serving
@@ -293,6 +293,20 @@ func TestOldLayoutIsAdopted(t *testing.T) {
 	x = openIndex(t, dir)
 	if got := summary(t, x); got != want || x.Position() != l.Size() {
 		t.Errorf("adopted %+v at %d, want %+v", got, x.Position(), want)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// The older program is run once more, and makes an index of its own.
+	if err := os.Mkdir(filepath.Join(dir, engineDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	x = openIndex(t, dir)
+	if got := summary(t, x); got != want {
+		t.Errorf("after a step back %+v, want %+v", got, want)
+	}
+	if _, err := os.Stat(filepath.Join(dir, engineDir)); err == nil {
+		t.Error("the index of the older program is still there")
 	}
 }
 

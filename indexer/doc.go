@@ -38,8 +38,9 @@
 //     panics in the next search. The follower closes it and opens it again.
 //   - A shard that grows is opened without a look at its content only if it was
 //     closed properly; else the checksum of each file is compared first. Of a
-//     sealed one sizes are compared at opening, checksums after a fault and by
-//     Summary. What fails is set aside (at most one such copy is kept) and built
+//     sealed one sizes are compared at opening, checksums after a fault, by
+//     Summary and, each shard in its turn, beside the follower. What fails is set
+//     aside (at most one such copy is kept, until a record is erased) and built
 //     again from the ledger.
 //   - The manifest alone says which directories are the index's. It is replaced
 //     by a rename after what it names is durable.

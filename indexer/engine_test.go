@@ -68,7 +68,7 @@ func TestKilledWhileIndexing(t *testing.T) {
 	l := corpus(crashRecords, 9)
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	kills, reported, last := 0, uint64(0), uint64(0)
-	want := 10
+	want := sample(10, 4)
 	if s := os.Getenv("MAILKEEP_KILLS"); s != "" { // make crash
 		var err error
 		if want, err = strconv.Atoi(s); err != nil {
@@ -104,7 +104,7 @@ func TestKilledWhileIndexing(t *testing.T) {
 			os.Remove(filepath.Join(x.serving.last().dir, cleanFile))
 		}
 	}
-	if last == 0 {
+	if last == 0 && kills >= 10 { // of few, each may come before the first commit
 		t.Error("no kill hit a process that had committed anything")
 	}
 	x := openIndex(t, dir)

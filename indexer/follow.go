@@ -29,7 +29,8 @@ func (f feed) pump() pump { return pump{src: f.src, parse: f.parse, date: f.date
 // then returns nil. Beside that it seals full shards, builds anew what was
 // damaged or is of another format, and removes what was erased. Whatever fails
 // on the way is logged, and tried again with growing waits from the last
-// committed position. progress, unless nil, is told after each commit; it is
+// committed position. Now and then it compares a sealed shard with its checksums.
+// progress, unless nil, is told after each commit; it is
 // called by one goroutine and must not block. Follow returns at once with
 // mail.InUse if the index has a follower already.
 func (x *Index) Follow(ctx context.Context, src Source, parse ParseFunc, date DateFunc, progress func(mail.Cursor)) error {
@@ -40,6 +41,7 @@ func (x *Index) Follow(ctx context.Context, src Source, parse ParseFunc, date Da
 	f := feed{src, parse, date}
 	var keeper sync.WaitGroup
 	keeper.Go(func() { x.keepUp(ctx, f) })
+	keeper.Go(func() { x.audit(ctx) })
 	defer keeper.Wait()
 	wait := minBackoff
 	for ctx.Err() == nil {

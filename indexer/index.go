@@ -48,6 +48,14 @@ type Options struct {
 	// Reserve is the free space below which nothing is indexed, in octets; 0
 	// means 128 MiB. Writing a shard anew needs four times its size besides.
 	Reserve int64
+	// CheckEvery is how often a follower compares a sealed shard with its
+	// checksums; 0 means every 30 days.
+	CheckEvery time.Duration
+	// CheckRate is how much is read for that, in octets a second; 0 means 8 MiB.
+	CheckRate int64
+	// Changed, unless nil, is told the state when a follower begins and after
+	// whatever its upkeep did. It is called by one goroutine and must not block.
+	Changed func(State)
 	// Now is the clock of relative dates in queries, and of durations in the log;
 	// nil means time.Now.
 	Now func() time.Time
@@ -80,6 +88,12 @@ func (o *Options) defaults() {
 	}
 	if o.Reserve <= 0 {
 		o.Reserve = 128 << 20
+	}
+	if o.CheckEvery <= 0 {
+		o.CheckEvery = 30 * 24 * time.Hour
+	}
+	if o.CheckRate <= 0 {
+		o.CheckRate = 8 << 20
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
@@ -55,6 +56,8 @@ type shardInfo struct {
 	Docs   uint64          `json:"docs,omitempty"`   // with Sealed
 	Newest string          `json:"newest,omitempty"` // the largest order key, with Sealed
 	Files  map[string]file `json:"files,omitempty"`  // by path below Dir, with Sealed
+	// Checked is when the files were last compared with Files, with Sealed.
+	Checked time.Time `json:"checked,omitzero"`
 	// Gone are documents that no search shows: they are removed from the files
 	// when the shard is written anew. Redo are made again from the ledger then.
 	Gone []uint64 `json:"gone,omitempty"`
@@ -176,8 +179,8 @@ func (m *manifest) names() []string {
 	return out
 }
 
-// sweep removes the directories of shards that the manifest does not name: what
-// a crash left half made, or had not yet removed.
+// sweep removes what the manifest does not name: the directories of shards that a
+// crash left half made, or had not yet removed, and the index of an older program.
 func (m *manifest) sweep(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -185,7 +188,10 @@ func (m *manifest) sweep(dir string) error {
 	}
 	keep := m.names()
 	for _, e := range entries {
-		if _, ok := numberOf(e.Name()); !ok || slices.Contains(keep, e.Name()) {
+		_, shard := numberOf(e.Name())
+		// A program from before there were shards was run over this index.
+		old := e.Name() == engineDir || e.Name() == cleanFile
+		if !old && (!shard || slices.Contains(keep, e.Name())) {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {

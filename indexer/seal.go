@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -223,36 +221,8 @@ func sealedInfo(ctx context.Context, dir string) (info shardInfo, err error) {
 	if len(keys) > 0 {
 		info.Newest = keys[0]
 	}
-	info.Files, err = sums(dir)
+	info.Files, err = sums(ctx, dir)
 	return info, err
-}
-
-// sums reads the files below dir.
-func sums(dir string) (map[string]file, error) {
-	out := map[string]file{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		out[filepath.ToSlash(name)], err = sumOf(path)
-		return err
-	})
-	return out, err
-}
-
-func sumOf(path string) (file, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return file{}, err
-	}
-	defer f.Close()
-	sum := crc32.NewIEEE()
-	n, err := io.Copy(sum, f)
-	return file{Size: n, CRC: sum.Sum32()}, err
 }
 
 // openSealed opens a sealed shard read-only, after a look at the names and sizes
@@ -268,23 +238,6 @@ func openSealed(dir string, files map[string]file) (*engine, error) {
 		}
 	}
 	return openWith(filepath.Join(dir, engineDir), true)
-}
-
-// checkSealed compares the content of the files of a sealed shard.
-func checkSealed(ctx context.Context, dir string, files map[string]file) error {
-	for name, want := range files {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		have, err := sumOf(filepath.Join(dir, filepath.FromSlash(name)))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return classify("read a shard", err)
-		}
-		if err != nil || have != want {
-			return mail.Errorf(mail.Corrupt, "the file %s of the index is not as it was written", name)
-		}
-	}
-	return nil
 }
 
 // sizeOf returns how many octets the files below dir take.

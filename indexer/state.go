@@ -1,6 +1,8 @@
 package indexer
 
 import (
+	"time"
+
 	"github.com/mailkeep/mailkeep/mail"
 )
 
@@ -9,6 +11,9 @@ type State struct {
 	Shards    int
 	Sealed    int
 	Documents uint64 // of sealed shards
+	// Checked is when the files of all sealed shards had been compared with their
+	// checksums: of the one for which that was longest ago. Zero if there are none.
+	Checked time.Time
 	// Missing are the records of shards that cannot be searched now.
 	Missing []mail.Gap
 	// Building says that a new generation is being built. Built is how many
@@ -36,6 +41,9 @@ func (x *Index) State() State {
 		if info.Sealed {
 			s.Sealed++
 			s.Documents += info.Docs
+			if s.Checked.IsZero() || info.Checked.Before(s.Checked) {
+				s.Checked = info.Checked
+			}
 		}
 		if gap := p.gap(); gap != nil {
 			s.Missing = append(s.Missing, *gap)

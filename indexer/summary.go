@@ -66,7 +66,7 @@ func (x *Index) walk(ctx context.Context, check bool, f func(*snapshot, uint64) 
 			break
 		}
 		if check && p.sealed {
-			if err := checkSealed(ctx, p.dir, p.describe().Files); err != nil {
+			if err := checkSealed(ctx, p.dir, p.describe().Files, 0); err != nil {
 				x.doubt(p, err)
 				return 0, err
 			}

@@ -24,8 +24,10 @@ const (
 // what it was to mend stays as it was.
 func (x *Index) keepUp(ctx context.Context, f feed) {
 	wait := minBackoff
+	x.tellState()
 	for ctx.Err() == nil {
 		more, err := x.chore(ctx, f, nil)
+		x.tellState()
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -38,6 +40,12 @@ func (x *Index) keepUp(ctx context.Context, f feed) {
 		default:
 			x.awaitChore(ctx)
 		}
+	}
+}
+
+func (x *Index) tellState() {
+	if x.opts.Changed != nil {
+		x.opts.Changed(x.State())
 	}
 }
 
@@ -184,7 +192,7 @@ func (x *Index) mend(ctx context.Context, p *part, cause error) error {
 // sound opens a part again, if its files are in order.
 func (x *Index) sound(ctx context.Context, p *part) error {
 	if p.sealed {
-		err := checkSealed(ctx, p.dir, p.describe().Files)
+		err := checkSealed(ctx, p.dir, p.describe().Files, 0)
 		if err == nil {
 			p.install(nil)
 		}
@@ -285,7 +293,7 @@ func (x *Index) rewriteInto(ctx context.Context, p *part, e *engine, w rewriting
 		if !still(now) {
 			return nil, mail.Errorf(mail.Temporary, "a shard is to be built once more: records of it were erased")
 		}
-		made.From, made.To, made.Dir = now.From, now.To, to
+		made.From, made.To, made.Dir, made.Checked = now.From, now.To, to, x.opts.Now().UTC()
 		return x.newPart(made), nil
 	})
 	if err != nil {

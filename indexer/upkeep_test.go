@@ -80,7 +80,7 @@ func (l holedLedger) Records(ctx context.Context, from uint64) iter.Seq2[mail.Re
 // read, the other one is built, what is full is sealed and what is erased goes.
 func TestOneFailureKeepsNothingElse(t *testing.T) {
 	t.Parallel()
-	l := corpus(400, 5)
+	l := corpus(300, 5)
 	x, dir := sharded(t, l, 40)
 	first, other, erased := breakShard(t, x, 1), breakShard(t, x, 3), x.serving.parts[5]
 	first.fail(errors.New("freq chunk does not exist"))
@@ -89,7 +89,7 @@ func TestOneFailureKeepsNothingElse(t *testing.T) {
 	erased.update(func(s *shardInfo) { s.Gone = []uint64{seq} })
 	from, to := first.Range()
 	f := feed{holedLedger{l, from, to}, parseJSON, headerDate}
-	for range 20 {
+	for range 8 {
 		if _, err := x.chore(t.Context(), f, nil); err == nil && len(x.hollow(x.serving)) == 0 {
 			t.Fatal("what cannot be read was built")
 		}
@@ -132,7 +132,7 @@ func TestRedoMeetsAnotherShard(t *testing.T) {
 // because records of it were erased, does not stay on the disk.
 func TestAbandonedBuildIsRemoved(t *testing.T) {
 	t.Parallel()
-	l := corpus(200, 5)
+	l := corpus(150, 5)
 	x, dir := sharded(t, l, 60)
 	p := breakShard(t, x, 1)
 	p.fail(errors.New("freq chunk does not exist"))
@@ -175,7 +175,7 @@ func TestAbandonedBuildIsRemoved(t *testing.T) {
 // be destroyed too.
 func TestErasureRemovesWhatWasSetAside(t *testing.T) {
 	t.Parallel()
-	l := corpus(200, 5)
+	l := corpus(150, 5)
 	x, dir := sharded(t, l, 60)
 	breakShard(t, x, 1).fail(errors.New("freq chunk does not exist"))
 	catchUp(t, x, l)
@@ -227,7 +227,7 @@ func TestPaddingIsNotShown(t *testing.T) {
 // never goes back.
 func TestProgressOfManyShards(t *testing.T) {
 	t.Parallel()
-	l := corpus(400, 5)
+	l := corpus(200, 5)
 	x, _ := sharded(t, l, 60)
 	if err := x.Renew(l.Size()); err != nil {
 		t.Fatal(err)

@@ -215,6 +215,7 @@ func (a *App) openIndex(ctx context.Context, p *partition) (err error) {
 		p.index, err = indexer.Open(indexer.Options{
 			Dir: a.dir.index(p.number), Partition: p.number, Logger: a.log,
 			Outside: outsideOf(func() (*catalog.Catalog, error) { return p.catalog, nil }),
+			Changed: func(s indexer.State) { a.metrics.IndexMissing(p.number, s.Lost()) },
 		})
 		return err
 	})
@@ -230,7 +231,6 @@ func (a *App) openIndex(ctx context.Context, p *partition) (err error) {
 	a.life.work(ctx, "indexer", func(ctx context.Context) error {
 		return p.index.Follow(ctx, p.source, a.indexed, parser.EffectiveDate, func(c mail.Cursor) {
 			a.metrics.Index(c)
-			a.metrics.IndexMissing(p.number, p.index.State().Lost())
 			a.log.DebugContext(ctx, "indexed", slog.Uint64("position", c.Position), slog.Uint64("size", c.Size))
 		})
 	})

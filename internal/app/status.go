@@ -124,6 +124,9 @@ func reportStatus(configured []configs.ResolvedMailbox, parts []*partition) (Sta
 			ps.Index = p.index.Position()
 			state := p.index.State()
 			ps.IndexMissing, ps.IndexBuilding = state.Missing, state.Building
+			if !state.Checked.IsZero() {
+				ps.IndexChecked = &state.Checked
+			}
 		}
 		var err error
 		if ps.Segments, ps.Octets, err = p.source.Usage(); err != nil {

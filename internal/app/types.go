@@ -171,6 +171,9 @@ type PartitionStatus struct {
 	// IndexMissing are the records before that position that cannot be searched
 	// now: their shards failed, or are being built anew.
 	IndexMissing []mail.Gap `json:"index_missing,omitempty"`
+	// IndexChecked is when all sealed shards of the index had been compared with
+	// their checksums; nil if it has none.
+	IndexChecked *time.Time `json:"index_checked,omitempty"`
 	// IndexBuilding says that the index is being built anew beside this one.
 	IndexBuilding bool `json:"index_building,omitempty"`
 	// Log is the transparency log, as a running process knows it.
