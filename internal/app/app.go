@@ -169,7 +169,7 @@ func (a *App) open(ctx context.Context) error {
 // an archive that is yet to be made waits for its owner.
 func (a *App) openDirectory(ctx context.Context) (err error) {
 	if a.has(RoleArchive) {
-		a.dir, err = createDirectory(a.cfg.Archive.Dir, a.cfg.Partitions)
+		a.dir, err = createDirectory(ctx, a.cfg.Archive.Dir, a.cfg.Partitions)
 	} else {
 		a.dir, err = a.awaitDirectory(ctx)
 	}

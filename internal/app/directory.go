@@ -1,11 +1,13 @@
 package app
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"time"
@@ -89,7 +91,7 @@ type directory struct {
 
 // createDirectory opens the archive at path, and makes it, with the number of
 // partitions, if the directory is missing or empty.
-func createDirectory(path string, partitions int) (*directory, error) {
+func createDirectory(ctx context.Context, path string, partitions int) (*directory, error) {
 	root, err := durable.MakeDir(path)
 	if err != nil {
 		return nil, fmt.Errorf("make the archive's directory: %w", err)
@@ -97,7 +99,7 @@ func createDirectory(path string, partitions int) (*directory, error) {
 	d := &directory{Path: path, root: root}
 	err = d.load()
 	if errors.Is(err, fs.ErrNotExist) {
-		err = d.foundOnce(partitions)
+		err = d.foundOnce(ctx, partitions)
 	}
 	if err == nil && d.Identity.Partitions != partitions {
 		err = mail.WithHint(mail.Errorf(mail.Invalid, "the archive in %s has %d partitions, the configuration says %d", path, d.Identity.Partitions, partitions),
@@ -107,7 +109,7 @@ func createDirectory(path string, partitions int) (*directory, error) {
 		err = d.readDictionaries()
 	}
 	if err == nil {
-		err = d.keepDictionary()
+		err = d.keepDictionary(ctx)
 	}
 	if err == nil {
 		err = d.makeLedgers()
@@ -180,8 +182,8 @@ func (d *directory) load() error {
 }
 
 // foundOnce makes the archive unless another process has made it meanwhile.
-func (d *directory) foundOnce(partitions int) error {
-	lock, err := d.root.Lock(identityLock)
+func (d *directory) foundOnce(ctx context.Context, partitions int) error {
+	lock, err := d.lockIdentity(ctx)
 	if err != nil {
 		return mail.WithHint(err, "another process is making this archive; start again")
 	}
@@ -190,6 +192,18 @@ func (d *directory) foundOnce(partitions int) error {
 		err = d.found(partitions)
 	}
 	return errors.Join(err, lock.Close())
+}
+
+// lockIdentity takes the lock under which an archive is made and gets its
+// dictionaries. Another process holds it for a moment only, and a child of this
+// one while it is being started, so it is waited for.
+func (d *directory) lockIdentity(ctx context.Context) (lock io.Closer, err error) {
+	never := func() bool { return false }
+	err = patiently(ctx, never, func() (err error) {
+		lock, err = d.root.Lock(identityLock)
+		return err
+	})
+	return lock, err
 }
 
 // found writes the identity of a new archive. A ledger without an identity

@@ -31,7 +31,7 @@ func TestRotateAndEscrowKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := createDirectory(c.Archive.Dir, 2)
+	dir, err := createDirectory(t.Context(), c.Archive.Dir, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

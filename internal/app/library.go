@@ -94,7 +94,7 @@ func (d *directory) readDictionary(name string) (*ledger.Dictionary, error) {
 
 // keepDictionary writes the dictionary that ships with the program into the
 // archive, before a record needs it.
-func (d *directory) keepDictionary() error {
+func (d *directory) keepDictionary(ctx context.Context) error {
 	name := dictDir + "/" + ledger.DictionaryName(d.library.shipped.ID())
 	if _, err := d.root.Stat(name); err == nil {
 		return nil // readDictionaries has compared it
@@ -106,7 +106,7 @@ func (d *directory) keepDictionary() error {
 	if err := dir.Close(); err != nil {
 		return err
 	}
-	lock, err := d.root.Lock(identityLock)
+	lock, err := d.lockIdentity(ctx)
 	if err != nil {
 		return mail.WithHint(err, "another process is making this archive; start again")
 	}
@@ -163,7 +163,7 @@ func (d *directory) makeKeyDirs(w keys.Wrapper, escrow *keys.Recipients) error {
 // lockOnce writes the key check value of the archive, before the first record is
 // encrypted, unless another process has done so meanwhile.
 func (d *directory) lockOnce(ctx context.Context, w keys.Wrapper) error {
-	lock, err := d.root.Lock(identityLock)
+	lock, err := d.lockIdentity(ctx)
 	if err != nil {
 		return mail.WithHint(err, "another process is beginning to encrypt this archive; start again")
 	}

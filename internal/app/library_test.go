@@ -41,7 +41,7 @@ func TestDictionaryInArchive(t *testing.T) {
 	if err := os.WriteFile(file, b[:len(b)-5], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for what, err := range map[string]error{"create": errOf(createDirectory(path, 2)), "open": errOf(openDirectory(path))} {
+	for what, err := range map[string]error{"create": errOf(createDirectory(t.Context(), path, 2)), "open": errOf(openDirectory(path))} {
 		if mail.KindOf(err) != mail.Corrupt || mail.HintOf(err) == "" {
 			t.Errorf("%s with a damaged dictionary: %v", what, err)
 		}
@@ -104,7 +104,7 @@ func TestKeySourceOfArchive(t *testing.T) {
 
 func makeDirectory(t *testing.T, path string) *directory {
 	t.Helper()
-	d, err := createDirectory(path, 2)
+	d, err := createDirectory(t.Context(), path, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,17 +1,11 @@
 package app
 
-import (
-	"os"
-	"testing"
-)
+import "testing"
 
 func TestMachineClock(t *testing.T) {
 	read := machineClock()
 	if read == nil {
-		if _, err := os.Stat("/proc/uptime"); err == nil || os.Getenv("CI") != "" {
-			t.Fatalf("no clock of the machine: %v", err)
-		}
-		t.Skip("this kernel has no /proc/uptime")
+		t.Fatal("no clock of the machine: /proc/uptime cannot be read")
 	}
 	boot, up := read()
 	again, later := read()
