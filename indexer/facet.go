@@ -151,7 +151,8 @@ func (f *finding) Count(ctx context.Context, facet string, zone *time.Location, 
 		case "month":
 			return f.snap.countDates(ctx, f.docs, calendar{zone: zone, form: "2006-01", months: 1}, into)
 		}
-		return f.snap.countValues(ctx, f.docs, facet, into)
+		values := func(ctx context.Context, g segmentView) (*Ordinals, error) { return f.snap.values(ctx, g, facet) }
+		return f.snap.count(ctx, f.docs, values, into)
 	})
 }
 
@@ -199,53 +200,17 @@ func (s *snapshot) countDates(ctx context.Context, docs *roaring.Bitmap, c calen
 	return err
 }
 
-func (s *snapshot) countValues(ctx context.Context, docs *roaring.Bitmap, facet string, into map[string]uint64) error {
-	return s.inSegments(ctx, docs, func(g segmentView, it roaring.IntPeekable) error {
-		column, err := s.values(ctx, g, facet)
-		if err != nil {
-			return err
-		}
-		counts := make([]uint64, len(column.Terms))
-		for n := 0; it.HasNext() && it.PeekNext() < g.end(); n++ {
-			if err := poll(ctx, n); err != nil {
-				return err
-			}
-			for _, v := range column.Of(it.Next() - g.offset) {
-				counts[v]++
-			}
-		}
-		for v, n := range counts {
-			if n > 0 {
-				into[column.Terms[v]] += n
-			}
-		}
-		return nil
-	})
-}
-
 // values returns the column of a facet's values, each once for a document. It is
 // made of the column of the field, and kept in its place.
 func (s *snapshot) values(ctx context.Context, g segmentView, facet string) (*Ordinals, error) {
 	source := facetSources[facet]
-	c, key := &s.engine.columns, ordinalKey{g.id, "facet " + facet}
-	c.mu.Lock()
-	have := c.ordinals[key]
-	c.mu.Unlock()
-	if have != nil {
-		return have, nil
-	}
-	of, err := makeOrdinals(ctx, g.segment, source.field)
-	if err != nil {
-		return nil, err
-	}
-	made := of.mapped(source.value)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ordinals == nil {
-		c.ordinals = map[ordinalKey]*Ordinals{}
-	}
-	c.ordinals[key] = made
-	return made, nil
+	return s.column(ordinalKey{g.id, "facet " + facet}, func() (*Ordinals, error) {
+		of, err := makeOrdinals(ctx, g.segment, source.field)
+		if err != nil {
+			return nil, err
+		}
+		return of.mapped(source.value), nil
+	})
 }
 
 // mapped returns the column of what value makes of the terms; "" is left out.

@@ -31,15 +31,14 @@ type Ordinals struct {
 // Of returns the numbers of the terms of a document; not to be changed.
 func (o *Ordinals) Of(doc uint32) []uint32 { return o.list[o.from[doc]:o.from[doc+1]] }
 
-// count adds, for each term that a document of docs has in the field, how many
-// have it. It takes time in the documents, not in the terms.
-func (s *snapshot) count(ctx context.Context, docs *roaring.Bitmap, field string, into map[string]uint64) error {
-	for _, g := range s.segments {
-		it := docs.Iterator()
-		if it.AdvanceIfNeeded(g.offset); !it.HasNext() || it.PeekNext() >= g.end() {
-			continue
-		}
-		column, err := s.ordinals(ctx, g, field)
+// A columnFunc returns the column of a segment that is counted.
+type columnFunc func(ctx context.Context, g segmentView) (*Ordinals, error)
+
+// count adds, for each term that a document of docs has in the column of its
+// segment, how many have it. It takes time in the documents, not in the terms.
+func (s *snapshot) count(ctx context.Context, docs *roaring.Bitmap, of columnFunc, into map[string]uint64) error {
+	return s.inSegments(ctx, docs, func(g segmentView, it roaring.IntPeekable) error {
+		column, err := of(ctx, g)
 		if err != nil {
 			return err
 		}
@@ -57,21 +56,26 @@ func (s *snapshot) count(ctx context.Context, docs *roaring.Bitmap, field string
 				into[column.Terms[i]] += n
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // ordinals returns the column of a field in a segment of the snapshot.
 func (s *snapshot) ordinals(ctx context.Context, g segmentView, field string) (*Ordinals, error) {
+	return s.column(ordinalKey{g.id, field}, func() (*Ordinals, error) { return makeOrdinals(ctx, g.segment, field) })
+}
+
+// column returns the column that is kept under key, which it makes if there is
+// none yet.
+func (s *snapshot) column(key ordinalKey, fresh func() (*Ordinals, error)) (*Ordinals, error) {
 	c := &s.engine.columns
-	key := ordinalKey{g.id, field}
 	c.mu.Lock()
 	have := c.ordinals[key]
 	c.mu.Unlock()
 	if have != nil {
 		return have, nil
 	}
-	made, err := makeOrdinals(ctx, g.segment, field)
+	made, err := fresh()
 	if err != nil {
 		return nil, err
 	}
