@@ -33,6 +33,14 @@ func Levels() []Level {
 	return []Level{LevelStructure, LevelChain, LevelBodies, LevelContent, LevelEvidence, LevelViews, LevelGaps, LevelIndex, LevelAll}
 }
 
+func levelNames() string {
+	var names []string
+	for _, l := range Levels() {
+		names = append(names, string(l))
+	}
+	return strings.Join(names, ", ")
+}
+
 // depth is how deep the ledger is looked into, if it is.
 func (l Level) depth() (ledger.Depth, bool) {
 	switch l {
@@ -64,7 +72,7 @@ func (o *VerifyOptions) complete() error {
 		o.Level = LevelAll
 	}
 	if !slices.Contains(Levels(), o.Level) {
-		return mail.Errorf(mail.Invalid, "there is no level %q of verification", o.Level)
+		return mail.WithHint(mail.Errorf(mail.Invalid, "there is no level %q of verification", o.Level), "the levels are %s", levelNames())
 	}
 	if len(o.Checkpoints) > 0 && !o.Level.covers(LevelEvidence) {
 		return mail.Errorf(mail.Invalid, "checkpoints are verified at the levels %s and %s alone", LevelEvidence, LevelAll)
