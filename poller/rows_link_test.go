@@ -39,7 +39,7 @@ func newFar(c net.Conn, rtt, loss time.Duration) *far {
 	f := &far{Conn: c, rtt: rtt, loss: loss, queue: queue}
 	f.pumping.Go(func() {
 		for q := range queue {
-			<-time.After(time.Until(q.at))
+			elapse(time.Until(q.at))
 			f.Conn.Write(q.p) // an error of one is an error of all
 		}
 	})
