@@ -85,3 +85,6 @@ func ParseWindow(b []byte, n int) (*mail.Message, error) {
 	w := &window{r: bytes.NewReader(b), size: int64(len(b)), step: n}
 	return run(w, DefaultLimits(), nil, 0), w.err
 }
+
+// QPRun is qpRun for tests.
+func QPRun(b []byte) int { return qpRun(b) }

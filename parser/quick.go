@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"io"
+	"math/bits"
 )
 
 // quick reads the body of n if it is in memory as a whole and nothing about its
@@ -158,10 +160,7 @@ func trimLine(line []byte) []byte {
 
 func quickQPLine(dst, line []byte) ([]byte, bool) {
 	for i := 0; i < len(line); {
-		j := i
-		for j < len(line) && qpPlain[line[j]] {
-			j++
-		}
+		j := i + qpRun(line[i:])
 		dst = append(dst, line[i:j]...)
 		if j == len(line) {
 			break
@@ -175,13 +174,29 @@ func quickQPLine(dst, line []byte) ([]byte, bool) {
 	return dst, true
 }
 
-// qpPlain are the octets that stand for themselves. Those above 127 do not
-// belong in quoted-printable, but its decoders let them pass.
-var qpPlain = qpTable()
-
-func qpTable() (t [256]bool) {
-	for c := range t {
-		t[c] = c == '\t' || c >= ' ' && c != '=' && c != 0x7f
+// qpRun returns how many octets at the start of b stand for themselves: all but
+// "=" and the control characters that are not a tab. Those above 127 do not belong
+// in quoted-printable, but its decoders let them pass. It looks at eight at once;
+// a borrow can only set places of the mask behind one that is set, and the first
+// counts.
+func qpRun(b []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for n+8 <= len(b) {
+		x := binary.LittleEndian.Uint64(b[n:])
+		equal, del := x^'='*ones, x^0x7f*ones
+		mask := ((x-' '*ones)&^x | (equal-ones)&^equal | (del-ones)&^del) & highs
+		if mask == 0 {
+			n += 8
+			continue
+		}
+		if n += bits.TrailingZeros64(mask) / 8; b[n] != '\t' {
+			return n
+		}
+		n++
 	}
-	return t
+	for n < len(b) && (b[n] == '\t' || b[n] >= ' ' && b[n] != '=' && b[n] != 0x7f) {
+		n++
+	}
+	return n
 }

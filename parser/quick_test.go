@@ -60,3 +60,24 @@ func TestQuickReadingsAreTaken(t *testing.T) {
 		}
 	}
 }
+
+// Eight octets are looked at in one step: each octet must be judged alike at each
+// place, whatever stands before it.
+func TestQuotedPrintableRun(t *testing.T) {
+	t.Parallel()
+	for c := range 256 {
+		for at := range 19 {
+			for _, around := range []byte{' ', 'a', '\t', '>', 0xff} {
+				b := bytes.Repeat([]byte{around}, 19)
+				b[at] = byte(c)
+				want := len(b)
+				if c == '=' || c == 0x7f || c < ' ' && c != '\t' {
+					want = at
+				}
+				if got := parser.QPRun(b); got != want {
+					t.Fatalf("octet %#x at %d among %q: a run of %d, want %d", c, at, around, got, want)
+				}
+			}
+		}
+	}
+}

@@ -2,6 +2,8 @@ package readable
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strings"
 	"unicode/utf8"
 
@@ -48,6 +50,7 @@ const (
 var gaps = [...]string{noGap: "", spaceGap: " ", tabGap: "\t", lineGap: "\n", paraGap: "\n\n"}
 
 func (h *htmlReader) read(b []byte, depth int) {
+	var t tag
 	for len(b) > 0 && !h.cut {
 		i := bytes.IndexByte(b, '<')
 		if i < 0 {
@@ -55,7 +58,7 @@ func (h *htmlReader) read(b []byte, depth int) {
 			return
 		}
 		h.text(b[:i])
-		t, n := scanTag(b[i:])
+		n := t.scan(b[i:])
 		if n == 0 { // not markup
 			h.text(b[i : i+1])
 			b = b[i+1:]
@@ -64,7 +67,7 @@ func (h *htmlReader) read(b []byte, depth int) {
 		b = b[i+n:]
 		switch t.kind {
 		case startTag:
-			if raw := h.start(t); raw != 0 {
+			if raw := h.start(&t); raw != 0 {
 				b = h.rawText(raw, t.name, b, depth)
 			}
 		case endTag:
@@ -98,7 +101,7 @@ func (h *htmlReader) rawText(el atom.Atom, name, b []byte, depth int) (rest []by
 
 // start takes a start tag and returns its element if the content of that is not
 // HTML.
-func (h *htmlReader) start(t tag) (raw atom.Atom) {
+func (h *htmlReader) start(t *tag) (raw atom.Atom) {
 	el := t.atom()
 	switch el {
 	case atom.Script, atom.Style, atom.Title, atom.Textarea, atom.Iframe, atom.Noembed, atom.Noframes, atom.Xmp, atom.Plaintext:
@@ -111,7 +114,7 @@ func (h *htmlReader) start(t tag) (raw atom.Atom) {
 	case atom.Pre:
 		h.pre++
 	case atom.Img, atom.Area:
-		h.alt(t)
+		h.alt(t.alt)
 	}
 	h.owe(gapOf(el))
 	return raw
@@ -125,19 +128,11 @@ func (h *htmlReader) end(el atom.Atom) {
 }
 
 // alt writes the text that stands for an image.
-func (h *htmlReader) alt(t tag) {
-	for rest := t.attrs; len(rest) > 0; {
-		var name, value []byte
-		name, value, rest = nextAttr(rest)
-		if len(name) != 3 || !strings.EqualFold(string(name), "alt") {
-			continue
-		}
-		if len(value) > 0 {
-			h.owe(spaceGap)
-			h.text(value)
-			h.owe(spaceGap)
-		}
-		return // of repeated attributes the first counts
+func (h *htmlReader) alt(text []byte) {
+	if len(text) > 0 {
+		h.owe(spaceGap)
+		h.text(text)
+		h.owe(spaceGap)
 	}
 }
 
@@ -207,11 +202,7 @@ func isAlnum(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' &&
 // write adds text, its white space folded outside of <pre>.
 func (h *htmlReader) write(b []byte) {
 	for len(b) > 0 && !h.cut {
-		n := 0
-		for n < len(b) && (visible[b[n]] || b[n] == ' ' && n > 0 && n+1 < len(b) && visible[b[n+1]]) {
-			n++
-		}
-		if n > 0 {
+		if n := wordsEnd(b); n > 0 {
 			h.append(b[:n])
 			b = b[n:]
 			continue
@@ -232,8 +223,40 @@ func (h *htmlReader) write(b []byte) {
 	}
 }
 
-// visible are the octets of ASCII that are seen.
-var visible = octetSet(func(c byte) bool { return c > ' ' && c < 0x7f })
+// wordsEnd returns the length of the words of ASCII at the start of b that stand
+// one space apart.
+func wordsEnd(b []byte) int {
+	n := printable(b)
+	if i := bytes.Index(b[:n], []byte("  ")); i >= 0 {
+		n = i
+	}
+	if n > 0 && b[n-1] == ' ' {
+		n--
+	}
+	if n > 0 && b[0] == ' ' {
+		return 0
+	}
+	return n
+}
+
+// printable returns how many octets at the start of b are from space to tilde. It
+// looks at eight at once: an octet below 0x20, from 0x7f on, sets the high bit of its
+// place in mask. A borrow can only set places behind one that is set, and the first
+// counts.
+func printable(b []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for ; n+8 <= len(b); n += 8 {
+		x := binary.LittleEndian.Uint64(b[n:])
+		if mask := ((x - 0x20*ones) | x | (x + ones)) & highs; mask != 0 {
+			return n + bits.TrailingZeros64(mask)/8
+		}
+	}
+	for n < len(b) && b[n] >= ' ' && b[n] < 0x7f {
+		n++
+	}
+	return n
+}
 
 func octetSet(in func(byte) bool) (t [256]bool) {
 	for c := range t {

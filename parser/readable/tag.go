@@ -8,9 +8,9 @@ import (
 
 // A tag is one piece of markup.
 type tag struct {
-	kind  tagKind
-	name  []byte // as written
-	attrs []byte // what stands between the name and the closing bracket
+	kind tagKind
+	name []byte // as written
+	alt  []byte // value of its first alt attribute
 }
 
 type tagKind uint8
@@ -24,7 +24,7 @@ const (
 const maxTagName = 16 // octets of the longest name that matters
 
 // atom returns the element of the tag; 0 if it is none that is known.
-func (t tag) atom() atom.Atom {
+func (t *tag) atom() atom.Atom {
 	if len(t.name) > maxTagName {
 		return 0
 	}
@@ -38,24 +38,25 @@ func (t tag) atom() atom.Atom {
 	return atom.Lookup(low[:len(t.name)])
 }
 
-// scanTag reads the markup at the start of b, which begins with "<", and returns
-// its length; 0 if the bracket is text. Markup without an end runs to the end of
-// b and is nothing, as in a browser.
-func scanTag(b []byte) (t tag, n int) {
+// scan reads the markup at the start of b, which begins with "<", into t and
+// returns its length; 0 if the bracket is text. Markup without an end runs to the
+// end of b and is nothing, as in a browser.
+func (t *tag) scan(b []byte) int {
+	t.kind = otherTag
 	if len(b) < 2 {
-		return tag{}, 0
+		return 0
 	}
 	switch c := b[1]; {
 	case isLetter(c):
-		return scanNamed(startTag, b, 1)
+		return t.scanNamed(startTag, b, 1)
 	case c == '/' && len(b) > 2 && isLetter(b[2]):
-		return scanNamed(endTag, b, 2)
+		return t.scanNamed(endTag, b, 2)
 	case c == '!' && bytes.HasPrefix(b[2:], []byte("--")):
-		return tag{}, 4 + commentEnd(b[4:])
+		return 4 + commentEnd(b[4:])
 	case c == '!', c == '?', c == '/' && len(b) > 2:
-		return tag{}, through(b, 2, '>')
+		return through(b, 2, '>')
 	}
-	return tag{}, 0
+	return 0
 }
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
@@ -98,75 +99,81 @@ func commentEnd(b []byte) int {
 	}
 }
 
-// scanNamed reads a start or end tag whose name begins at from.
-func scanNamed(kind tagKind, b []byte, from int) (t tag, n int) {
+// scanNamed reads a start or end tag whose name begins at from. Its loop takes
+// one attribute a round and always moves on.
+func (t *tag) scanNamed(kind tagKind, b []byte, from int) int {
 	i := from
 	for i < len(b) && (inName[b[i]] || b[i] == '=') {
 		i++
 	}
-	t = tag{kind: kind, name: b[from:i]}
-	rest := b[i:]
+	t.name, t.alt = b[from:i], nil
+	hasAlt := false
 	for {
-		rest = skipSpace(rest)
-		if len(rest) == 0 {
-			return tag{}, len(b)
+		for i < len(b) && betweenAttrs[b[i]] {
+			i++
 		}
-		if rest[0] == '>' {
-			end := len(b) - len(rest)
-			t.attrs = b[i:end]
-			return t, end + 1
+		if i == len(b) {
+			return i
 		}
-		_, _, rest = nextAttr(rest)
+		if b[i] == '>' {
+			t.kind = kind
+			return i + 1
+		}
+		name := i
+		i++ // whatever it is, "=" too
+		for i < len(b) && inName[b[i]] {
+			i++
+		}
+		isAlt := i-name == 3 && !hasAlt && bytes.EqualFold(b[name:i], []byte("alt"))
+		from, to, next := attrValue(b, i)
+		if isAlt {
+			t.alt, hasAlt = b[from:to], true // of repeated attributes the first counts
+		}
+		i = next
 	}
 }
 
-// nextAttr reads the attribute at the start of b. It always moves on where b is
-// not empty.
-func nextAttr(b []byte) (name, value, rest []byte) {
-	b = skipSpace(b)
-	i := 0
-	for i < len(b) && (inName[b[i]] || b[i] == '=' && i == 0) {
-		i++
+// attrValue finds the value of the attribute whose name ends at i, and where the
+// next attribute may begin. Without a value it is empty.
+func attrValue(b []byte, i int) (from, to, next int) {
+	j := i
+	for j < len(b) && isSpace(b[j]) {
+		j++
 	}
-	name, rest = b[:i], b[i:]
-	after := rest
-	for len(after) > 0 && isSpace(after[0]) {
-		after = after[1:]
+	if j == len(b) || b[j] != '=' {
+		return i, i, i
 	}
-	if len(after) == 0 || after[0] != '=' {
-		return name, nil, rest
+	j++
+	for j < len(b) && isSpace(b[j]) {
+		j++
 	}
-	after = after[1:]
-	for len(after) > 0 && isSpace(after[0]) {
-		after = after[1:]
+	if j == len(b) {
+		return j, j, j
 	}
-	if len(after) == 0 {
-		return name, nil, nil
-	}
-	if q := after[0]; q == '"' || q == '\'' {
-		end := bytes.IndexByte(after[1:], q)
+	if q := b[j]; q == '"' || q == '\'' {
+		end := bytes.IndexByte(b[j+1:], q)
 		if end < 0 {
-			return name, after[1:], nil
+			return j + 1, len(b), len(b)
 		}
-		return name, after[1 : 1+end], after[2+end:]
+		return j + 1, j + 1 + end, j + 2 + end
 	}
-	i = 0
-	for i < len(after) && !isSpace(after[i]) && after[i] != '>' {
-		i++
+	end := j
+	for end < len(b) && inValue[b[end]] {
+		end++
 	}
-	return name, after[:i], after[i:]
+	return j, end, end
 }
 
-// inName are the octets of the name of an attribute.
-var inName = octetSet(func(c byte) bool { return !isSpace(c) && c != '/' && c != '>' && c != '=' })
+var (
+	// inName are the octets of the name of an attribute.
+	inName = octetSet(func(c byte) bool { return !isSpace(c) && c != '/' && c != '>' && c != '=' })
 
-// skipSpace skips what may stand between attributes.
-func skipSpace(b []byte) []byte {
-	for len(b) > 0 && (isSpace(b[0]) || b[0] == '/') {
-		b = b[1:]
-	}
-	return b
-}
+	// inValue are those of a value without quotes.
+	inValue = octetSet(func(c byte) bool { return !isSpace(c) && c != '>' })
+
+	// betweenAttrs are what may stand between attributes.
+	betweenAttrs = octetSet(func(c byte) bool { return isSpace(c) || c == '/' })
+)
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' }
 
