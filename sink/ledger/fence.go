@@ -114,6 +114,9 @@ func (l *Ledger) owns() error {
 // a mail.InUse error once somebody has: that is for good, and only another Open
 // takes it back.
 func (l *Ledger) Taken() error {
+	if err := l.isLost(); err != nil {
+		return err
+	}
 	now, err := readClaim(l.fs)
 	if err == nil && now != l.claim {
 		err = fmt.Errorf("%w since epoch %d", errFenced, now.Epoch)

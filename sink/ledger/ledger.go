@@ -60,6 +60,12 @@ type Options struct {
 	// the lease takes the ledger from a process that has not, even if that holds
 	// the lock: see claim.
 	Fence Fence
+	// SealEach makes each batch a sealed segment of its own, which becomes durable
+	// and visible by getting its final name. It is for a file system whose Link puts
+	// a file with such a name into a store, which is nil again for the same octets,
+	// and mail.InUse where others have the name: then another process has appended,
+	// and this Ledger never does again. What has no such name is discarded by Open.
+	SealEach bool
 }
 
 func (o Options) withDefaults() Options {
@@ -86,6 +92,7 @@ type Ledger struct {
 	// The health is apart so that asking for it never waits for a disk.
 	health sync.Mutex
 	broken error // why nothing can be appended; nil if something can
+	lost   error // why nothing can be appended any more by this Ledger
 
 	// What follows is guarded by write, which is held while appending.
 	write  sync.Mutex
@@ -94,6 +101,8 @@ type Ledger struct {
 	chain  chain        // behind the last record added
 	synced synced       // behind the last record that is durable
 	claim  claim        // that must stand while this process appends
+	// pending is what SealEach has sealed and could not publish.
+	pending *pending
 }
 
 // synced is the state that a failed write falls back to.
@@ -185,6 +194,9 @@ func (l *Ledger) Append(ctx context.Context, batch []*Entry) ([]Sealed, error) {
 }
 
 func (l *Ledger) appendAll(ctx context.Context, batch []*Entry) ([]Sealed, error) {
+	if l.opts.SealEach {
+		return l.appendSealed(ctx, batch)
+	}
 	if err := l.makeRoom(ctx, batch); err != nil {
 		return nil, err
 	}
@@ -318,7 +330,12 @@ func (l *Ledger) heal() error {
 	if l.Healthy() == nil {
 		return nil
 	}
-	if err := l.recover(l.synced.off); err != nil {
+	err := l.recoverHere()
+	if errors.Is(err, errGrown) {
+		l.setBroken(nil)
+		return err
+	}
+	if err != nil {
 		err = classify(fmt.Errorf("recover the ledger: %w", err))
 		l.setBroken(err)
 		return err
@@ -326,6 +343,14 @@ func (l *Ledger) heal() error {
 	l.setBroken(nil)
 	l.log.Info("the ledger can be written again", slog.Uint64("size", l.Size()), slog.Int("partition", int(l.partition)))
 	return nil
+}
+
+// recoverHere recovers what a failure in this process has left.
+func (l *Ledger) recoverHere() error {
+	if l.pending != nil {
+		return l.settlePending()
+	}
+	return l.recover(l.synced.off)
 }
 
 // Close seals the open segment and gives up the lock. After a failure that no

@@ -29,6 +29,12 @@ func (l *Ledger) recover(known int64) error {
 	if err := r.load(dir.sealed); err != nil {
 		return err
 	}
+	if l.opts.SealEach {
+		if err := l.discard(dir.open); err != nil {
+			return err
+		}
+		dir.open = nil
+	}
 	for _, first := range dir.open {
 		limit := int64(-1)
 		if l.seg != nil && l.seg.first == first {

@@ -59,6 +59,9 @@ func (l *Ledger) openSegment(ctx context.Context) error {
 	if err := seg.addOpen(&l.chain, note, l.opts.Now); err != nil {
 		return err
 	}
+	if l.opts.SealEach { // it is nothing before it is sealed
+		return nil
+	}
 	if err := seg.sync(); err != nil {
 		return err
 	}

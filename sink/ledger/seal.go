@@ -22,7 +22,7 @@ type seal struct {
 
 // sealNote is the metadata of a seal.
 type sealNote struct {
-	Why  string `json:"why"`            // "size", "close" or "recovery"
+	Why  string `json:"why"`            // "size", "age", "close", "recovery" or "commit"
 	Torn int64  `json:"torn,omitempty"` // octets behind the good prefix that were set aside
 }
 
