@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,6 +62,10 @@ func (c *Catalog) checkOrder(records []mail.Record) error {
 	return nil
 }
 
+// rowFill is how full a page of the bucket row is left that is split. Where keys
+// come at random, pages are a little emptier for it than with a half.
+const rowFill = 0.7
+
 // A writer adds records within one transaction. Counters are gathered in memory
 // and written once per mailbox and transaction.
 type writer struct {
@@ -72,8 +77,10 @@ type writer struct {
 }
 
 func newWriter(tx *bolt.Tx, partition uint16) *writer {
-	// Positions only grow, so pages of these buckets never need room for more.
+	// Positions only grow, so pages of this bucket never need room for more. Most
+	// servers give unique-ids that grow, too.
 	tx.Bucket(bucketRecord).FillPercent = 1
+	tx.Bucket(bucketRow).FillPercent = rowFill
 	return &writer{
 		tx:        tx,
 		partition: partition,
@@ -108,7 +115,7 @@ func (w *writer) event(r mail.Record) error {
 	case e.Erase != nil && e.Erase.Done:
 		return w.erase(e.Erase.Records, w.partition)
 	case e.Erase != nil:
-		return w.condemn(e.Erase.Records)
+		return w.condemn(e.Erase.Records, r.ID.Seq)
 	}
 	return nil
 }
@@ -119,36 +126,43 @@ func (w *writer) delivery(r mail.Record) error {
 	if err != nil {
 		return err
 	}
-	d, seq := r.Delivery, seqKey(r.ID.Seq)
-	put := w.tx.Bucket(bucketRecord).Put(seq, entryOf(r, box).append(nil, r.ID.Seq))
-	if r.Kind == mail.KindMessage {
-		put = errors.Join(put, w.lead(bucketMessage, d.Digest[:], seq))
-	}
-	put = errors.Join(put,
-		w.lead(bucketSealed, digestKey(box, d.Digest), seq),
-		w.lead(bucketSealed, deliveryKey(box, d.Capture, d.Digest), seq))
-	row := mail.Listing{UIDL: d.UIDL, Size: d.ListSize}
-	if nameable(row) && d.Suspect == "" {
-		put = errors.Join(put, w.tx.Bucket(bucketRow).Put(rowKey(box, row), seq))
+	e, seq := entryOf(r, box), r.ID.Seq
+	put := w.tx.Bucket(bucketRecord).Put(seqKey(seq), e.append(nil, seq))
+	put = errors.Join(put, w.lead(e, seq))
+	if key := e.rowKey(); key != nil {
+		put = errors.Join(put, w.tx.Bucket(bucketRow).Put(key, seqKey(seq)))
 	}
 	w.stats[box].delivery(r)
 	return put
 }
 
-// lead lets a key lead to a record, unless it leads to one before that stays.
-func (w *writer) lead(bucket, key, seq []byte) error {
-	b := w.tx.Bucket(bucket)
-	if before := b.Get(key); before != nil && condemned(w.tx, readSeq(before)) {
-		return b.Put(key, seq)
+// lead lets the keys of the bytes lead to a record, but for those that lead to one
+// before it which stays.
+func (w *writer) lead(e entry, seq uint64) error {
+	b, digest := w.tx.Bucket(bucketBytes), e.print.Digest[:]
+	if e.kind == mail.KindMessage {
+		if key, _ := b.Cursor().Seek(digest); !bytes.HasPrefix(key, digest) {
+			return b.Put(digest, seqKey(seq)) // which leads for the others
+		}
+		if before := b.Get(digest); before == nil || condemnedBefore(w.tx, readSeq(before), seq) {
+			if err := b.Put(digest, seqKey(seq)); err != nil {
+				return err
+			}
+		}
 	}
-	return putFirst(b, key, seq)
-}
-
-func putFirst(b *bolt.Bucket, key, value []byte) error {
-	if b.Get(key) != nil {
-		return nil
+	for _, key := range e.sealedKeys() {
+		before, known, err := leads(w.tx, bucketBytes, key)
+		if err != nil {
+			return err
+		}
+		if known && (before == seq || !condemnedBefore(w.tx, before, seq)) {
+			continue
+		}
+		if err := b.Put(key, seqKey(seq)); err != nil {
+			return err
+		}
 	}
-	return b.Put(key, value)
+	return nil
 }
 
 // drain adds the report of a session and forgets the oldest beyond KeepDrains.

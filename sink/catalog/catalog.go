@@ -19,7 +19,7 @@ import (
 )
 
 // format is the version of the file's layout; another one is rebuilt.
-const format = 3
+const format = 4
 
 // Options say whose catalog it is.
 type Options struct {

@@ -29,7 +29,7 @@ func TestDamagedEntries(t *testing.T) {
 	for range 300 {
 		c := open(t, filepath.Join(t.TempDir(), "c.db"))
 		apply(t, c, records...)
-		victim := views[rng.IntN(4)] // record, message, sealed, row
+		victim := views[rng.IntN(3)] // record, bytes, row
 		err := c.db.Update(func(tx *bolt.Tx) error { return flipOne(rng, tx.Bucket(victim)) })
 		if err != nil {
 			t.Fatal(err)

@@ -13,9 +13,9 @@
 // The entries live in one bbolt file:
 //
 //	record   position -> what a receipt says of a message or reference
-//	message  digest -> position of the message that holds these bytes
-//	sealed   mailbox, digest -> position of the first delivery of these bytes;
-//	         mailbox, digest, suspect, UIDL -> position of exactly this delivery
+//	bytes    digest -> position of the message that holds these bytes;
+//	         digest, mailbox -> position of the first delivery of these bytes;
+//	         digest, mailbox, suspect, UIDL -> position of exactly this delivery
 //	row      mailbox, UIDL, LIST size -> position of the latest sound delivery
 //	mailbox  name -> number, by order of appearance
 //	stats    number of mailbox -> counters
@@ -24,6 +24,11 @@
 //	matter   matter -> what is known of it, released ones too
 //	held     record or mailbox, matter -> the matter that holds it;
 //	         record -> it is to be erased
+//
+// The latter two keys of bytes are left out where they would lead to the message that
+// the digest leads to: of most bytes there is one delivery, and one short key. Digests
+// come in no order, so each is on a page of its own once the catalog is large: one
+// bucket of them, and not two, is half of the pages that a batch writes.
 //
 // A mailbox's name is arbitrary text and a UIDL arbitrary octets; either is
 // replaced by its SHA-256 in keys if it is longer than 1,000 octets.

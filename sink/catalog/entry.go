@@ -49,7 +49,7 @@ func (e entry) receipt(mailbox string, id mail.ID) mail.Receipt {
 }
 
 const (
-	entryFixed = 1 + 1 + 4 + 4 + 8 + 8 + 8 + 8 + 32 + 32 + 8 + 4
+	entryFixed = 1 + 1 + 8 + 32 + 32 // what is before the numbers of any length
 	entrySum   = 4
 	// noTime is how a zero time.Time is kept, whose UnixNano is not defined.
 	noTime = math.MinInt64
@@ -57,22 +57,25 @@ const (
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// append writes e as the value at the position seq: fixed fields, the UIDL and
-// the suspicion, and a checksum over position and value, so that an entry read
-// through a wrong page is noticed too.
+// append writes e as the value at the position seq: fixed fields, numbers as
+// varints, the UIDL and the suspicion, and a checksum over position and value, so
+// that an entry read through a wrong page is noticed too. The time of fetching is
+// kept as the difference from that of sealing, the listed size as that from the
+// size: both are small, and may wrap around.
 func (e entry) append(b []byte, seq uint64) []byte {
 	again := byte(0)
 	if e.again {
 		again = 1
 	}
 	b = append(b, byte(e.kind), again)
-	b = binary.BigEndian.AppendUint32(b, e.box)
-	b = binary.BigEndian.AppendUint32(b, e.segment)
-	for _, n := range []int64{nanos(e.sealed), nanos(e.fetched), e.listSize, int64(e.of), e.print.Size} {
-		b = binary.BigEndian.AppendUint64(b, uint64(n))
-	}
+	b = binary.BigEndian.AppendUint64(b, uint64(nanos(e.sealed)))
 	b = append(append(b, e.print.Digest[:]...), e.print.Header[:]...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(e.uidl)))
+	for _, n := range []uint64{uint64(e.box), uint64(e.segment), e.of, uint64(len(e.uidl))} {
+		b = binary.AppendUvarint(b, n)
+	}
+	for _, n := range []int64{e.print.Size, e.listSize - e.print.Size, nanos(e.sealed) - nanos(e.fetched)} {
+		b = binary.AppendVarint(b, n)
+	}
 	b = append(append(b, e.uidl...), e.suspect...)
 	return binary.BigEndian.AppendUint32(b, checksum(seq, b))
 }
@@ -83,21 +86,46 @@ func readEntry(seq uint64, b []byte) (entry, bool) {
 	if body < entryFixed || binary.BigEndian.Uint32(b[body:]) != checksum(seq, b[:body]) {
 		return entry{}, false
 	}
-	word := func(off int) int64 { return int64(binary.BigEndian.Uint64(b[off:])) }
-	e := entry{
-		kind: mail.RecordKind(b[0]), again: b[1] == 1,
-		box: binary.BigEndian.Uint32(b[2:]), segment: binary.BigEndian.Uint32(b[6:]),
-		sealed: moment(word(10)), fetched: moment(word(18)), listSize: word(26), of: uint64(word(34)),
-	}
-	e.print.Size = word(42)
-	copy(e.print.Digest[:], b[50:])
-	copy(e.print.Header[:], b[82:])
-	uidl := entryFixed + int(binary.BigEndian.Uint32(b[114:]))
-	if uidl < entryFixed || uidl > body {
+	sealed := int64(binary.BigEndian.Uint64(b[2:]))
+	e := entry{kind: mail.RecordKind(b[0]), again: b[1] == 1, sealed: moment(sealed)}
+	copy(e.print.Digest[:], b[10:])
+	copy(e.print.Header[:], b[42:])
+	n := numbers{b: b[entryFixed:body], sound: true}
+	box, segment := n.uint(), n.uint()
+	e.box, e.segment, e.of = uint32(box), uint32(segment), n.uint()
+	uidl := n.uint()
+	e.print.Size = n.int()
+	e.listSize = e.print.Size + n.int()
+	e.fetched = moment(sealed - n.int())
+	if !n.sound || max(box, segment) > math.MaxUint32 || uidl > uint64(len(n.b)) {
 		return entry{}, false
 	}
-	e.uidl, e.suspect = mail.Octets(b[entryFixed:uidl]), string(b[uidl:body])
+	e.uidl, e.suspect = mail.Octets(n.b[:uidl]), string(n.b[uidl:])
 	return e, true
+}
+
+// numbers reads varints off octets; sound is false once one was damaged.
+type numbers struct {
+	b     []byte
+	sound bool
+}
+
+func (n *numbers) uint() uint64 {
+	v, size := binary.Uvarint(n.b)
+	n.skip(size)
+	return v
+}
+
+func (n *numbers) int() int64 {
+	v, size := binary.Varint(n.b)
+	n.skip(size)
+	return v
+}
+
+func (n *numbers) skip(size int) {
+	if n.sound = n.sound && size > 0; n.sound {
+		n.b = n.b[size:]
+	}
 }
 
 func checksum(seq uint64, b []byte) uint32 {

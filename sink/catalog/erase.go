@@ -18,14 +18,16 @@ var errRenumber = errors.New("the first record of a mailbox was erased")
 
 // condemn notes that records are to be erased. Until they are, their bytes may be
 // there or not, so nothing rests on them any more: no delivery is known by them, and
-// what comes again is sealed again. They still have copies, and can be held.
-func (w *writer) condemn(ids []mail.ID) error {
+// what comes again is sealed again. They still have copies, and can be held. The
+// order is the record at the position by.
+func (w *writer) condemn(ids []mail.ID, by uint64) error {
 	records, held := w.tx.Bucket(bucketRecord), w.tx.Bucket(bucketHeld)
 	for _, id := range ids {
-		if id.Partition != w.partition || records.Get(seqKey(id.Seq)) == nil {
+		if id.Partition != w.partition || records.Get(seqKey(id.Seq)) == nil || condemned(w.tx, id.Seq) {
 			continue
 		}
-		if err := held.Put(condemnedKey(id.Seq), []byte{0}); err != nil { // no matter has this name
+		value := append([]byte{0}, seqKey(by)...) // no matter has this name
+		if err := held.Put(condemnedKey(id.Seq), value); err != nil {
 			return err
 		}
 	}
@@ -36,6 +38,13 @@ func condemned(tx *bolt.Tx, seq uint64) bool {
 	return tx.Bucket(bucketHeld).Get(condemnedKey(seq)) != nil
 }
 
+// condemnedBefore reports whether the first order to erase the record stands before
+// a position.
+func condemnedBefore(tx *bolt.Tx, seq, at uint64) bool {
+	by := tx.Bucket(bucketHeld).Get(condemnedKey(seq))
+	return len(by) > 1 && readSeq(by[1:]) < at
+}
+
 // condemnedKey is the key of bucketHeld of a record that is to be erased.
 func condemnedKey(seq uint64) []byte { return append([]byte{'e'}, seqKey(seq)...) }
 
@@ -44,9 +53,10 @@ func condemnedKey(seq uint64) []byte { return append([]byte{'e'}, seqKey(seq)...
 type erasing struct {
 	*writer
 	gone map[uint64]bool // positions
-	// The keys that led to what is gone. Others may lead there too, from now on.
-	messages, sealed, rows map[string]bool
-	boxes                  map[uint32]*left
+	// What led to what is gone. It may lead to others from now on.
+	digests map[mail.Digest]bool
+	rows    map[string]bool // keys
+	boxes   map[uint32]*left
 }
 
 // left is what remains of a mailbox.
@@ -63,7 +73,7 @@ func (w *writer) erase(ids []mail.ID, partition uint16) error {
 		return err
 	}
 	e := erasing{
-		writer: w, gone: map[uint64]bool{}, messages: map[string]bool{}, sealed: map[string]bool{}, rows: map[string]bool{}, boxes: map[uint32]*left{},
+		writer: w, gone: map[uint64]bool{}, digests: map[mail.Digest]bool{}, rows: map[string]bool{}, boxes: map[uint32]*left{},
 	}
 	for _, id := range ids {
 		if id.Partition != partition {
@@ -76,19 +86,37 @@ func (w *writer) erase(ids []mail.ID, partition uint16) error {
 	if len(e.gone) == 0 {
 		return nil
 	}
-	for bucket, keys := range map[*bolt.Bucket]map[string]bool{
-		w.tx.Bucket(bucketMessage): e.messages, w.tx.Bucket(bucketSealed): e.sealed, w.tx.Bucket(bucketRow): e.rows,
-	} {
-		for key := range keys {
-			if err := bucket.Delete([]byte(key)); err != nil {
-				return err
-			}
-		}
+	if err := e.forget(); err != nil {
+		return err
 	}
 	if err := e.settle(); err != nil {
 		return err
 	}
 	return e.count()
+}
+
+// forget removes all keys that led to what is gone, and of the same bytes also
+// those that led elsewhere: which are needed depends on which record comes first.
+func (e *erasing) forget() error {
+	sealed := e.tx.Bucket(bucketBytes)
+	var keys [][]byte
+	for digest := range e.digests {
+		cursor := sealed.Cursor()
+		for key, _ := cursor.Seek(digest[:]); bytes.HasPrefix(key, digest[:]); key, _ = cursor.Next() {
+			keys = append(keys, slices.Clone(key))
+		}
+	}
+	for _, key := range keys {
+		if err := sealed.Delete(key); err != nil {
+			return err
+		}
+	}
+	for key := range e.rows {
+		if err := e.tx.Bucket(bucketRow).Delete([]byte(key)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // take removes the entry of a record, and notes what led to it.
@@ -103,12 +131,7 @@ func (e *erasing) take(seq uint64) error {
 		return mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", seq)
 	}
 	e.gone[seq] = true
-	if entry.kind == mail.KindMessage {
-		e.messages[string(entry.print.Digest[:])] = true
-	}
-	for _, key := range entry.sealedKeys() {
-		e.sealed[string(key)] = true
-	}
+	e.digests[entry.print.Digest] = true
 	if key := entry.rowKey(); key != nil {
 		e.rows[string(key)] = true
 	}
@@ -124,7 +147,7 @@ func (e *erasing) take(seq uint64) error {
 // settle reads what remains, in order, and lets the keys lead to it as add would
 // have. It reads the whole catalog, once for each order to erase.
 func (e *erasing) settle() error {
-	messages, sealed, rows := e.tx.Bucket(bucketMessage), e.tx.Bucket(bucketSealed), e.tx.Bucket(bucketRow)
+	rows := e.tx.Bucket(bucketRow)
 	return e.tx.Bucket(bucketRecord).ForEach(func(key, value []byte) error {
 		seq := readSeq(key)
 		entry, sound := readEntry(seq, value)
@@ -132,13 +155,8 @@ func (e *erasing) settle() error {
 			return mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", seq)
 		}
 		var err error
-		if entry.kind == mail.KindMessage && e.messages[string(entry.print.Digest[:])] {
-			err = putFirst(messages, entry.print.Digest[:], slices.Clone(key))
-		}
-		for _, k := range entry.sealedKeys() {
-			if e.sealed[string(k)] {
-				err = errors.Join(err, putFirst(sealed, k, slices.Clone(key)))
-			}
+		if e.digests[entry.print.Digest] {
+			err = e.lead(entry, seq)
 		}
 		if k := entry.rowKey(); k != nil && e.rows[string(k)] {
 			err = errors.Join(err, rows.Put(k, slices.Clone(key)))
@@ -171,7 +189,8 @@ func (e *erasing) count() error {
 	return nil
 }
 
-// sealedKeys are the keys of bucketSealed that may lead to the entry.
+// sealedKeys are the keys of bucketBytes that may lead to the entry, or that its
+// digest alone stands for.
 func (e entry) sealedKeys() [2][]byte {
 	return [2][]byte{digestKey(e.box, e.print.Digest), deliveryKey(e.box, mail.Capture{UIDL: e.uidl, Suspect: e.suspect}, e.print.Digest)}
 }
@@ -213,7 +232,7 @@ func (c *Catalog) Copies(id mail.ID) (ids []mail.ID, err error) {
 		return err
 	})
 	slices.SortFunc(ids, func(a, b mail.ID) int { return cmp.Compare(a.Seq, b.Seq) })
-	return ids, err
+	return slices.Compact(ids), err
 }
 
 // Orphans returns the references to a message, which is not in the catalog any more,
@@ -236,23 +255,18 @@ func (c *Catalog) Orphans(of mail.ID) (ids []mail.ID, err error) {
 	return ids, err
 }
 
-// references appends those to the message, mailbox by mailbox.
+// references appends those to the message, mailbox by mailbox, some of them twice.
 func (r reader) references(of mail.ID, digest mail.Digest, ids []mail.ID) ([]mail.ID, error) {
-	sealed, records := r.tx.Bucket(bucketSealed).Cursor(), r.tx.Bucket(bucketRecord)
-	err := r.tx.Bucket(bucketStats).ForEach(func(number, _ []byte) error {
-		box, _ := readMailbox(number)
-		prefix := digestKey(box, digest)
-		for key, value := sealed.Seek(prefix); bytes.HasPrefix(key, prefix); key, value = sealed.Next() {
-			seq := readSeq(value)
-			e, sound := readEntry(seq, records.Get(value))
-			if !sound {
-				return mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", seq)
-			}
-			if id := (mail.ID{Partition: r.partition, Seq: seq}); e.kind == mail.KindReference && e.of == of.Seq && !slices.Contains(ids, id) {
-				ids = append(ids, id)
-			}
+	cursor, records := r.tx.Bucket(bucketBytes).Cursor(), r.tx.Bucket(bucketRecord)
+	for key, value := cursor.Seek(digest[:]); bytes.HasPrefix(key, digest[:]); key, value = cursor.Next() {
+		seq := readSeq(value)
+		e, sound := readEntry(seq, records.Get(value))
+		if !sound {
+			return nil, mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", seq)
 		}
-		return nil
-	})
-	return ids, err
+		if e.kind == mail.KindReference && e.of == of.Seq {
+			ids = append(ids, mail.ID{Partition: r.partition, Seq: seq})
+		}
+	}
+	return ids, nil
 }

@@ -12,8 +12,7 @@ import (
 var (
 	bucketMeta    = []byte("meta")
 	bucketRecord  = []byte("record")
-	bucketMessage = []byte("message")
-	bucketSealed  = []byte("sealed")
+	bucketBytes   = []byte("bytes")
 	bucketRow     = []byte("row")
 	bucketMailbox = []byte("mailbox")
 	bucketStats   = []byte("stats")
@@ -24,7 +23,7 @@ var (
 
 	// views are the buckets that are functions of the ledger, in the order in
 	// which Summary reads them.
-	views = [][]byte{bucketRecord, bucketMessage, bucketSealed, bucketRow, bucketMailbox, bucketStats, bucketDrain, bucketSession, bucketMatter, bucketHeld}
+	views = [][]byte{bucketRecord, bucketBytes, bucketRow, bucketMailbox, bucketStats, bucketDrain, bucketSession, bucketMatter, bucketHeld}
 )
 
 // The keys of the bucket meta.
@@ -54,7 +53,7 @@ func mailboxKey(box uint32) []byte { return binary.BigEndian.AppendUint32(nil, b
 
 // digestKey leads to the first delivery of the bytes to the mailbox.
 func digestKey(box uint32, digest mail.Digest) []byte {
-	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 128), box), digest[:]...)
+	return binary.BigEndian.AppendUint32(append(make([]byte, 0, 128), digest[:]...), box)
 }
 
 // deliveryKey leads to exactly one delivery. A suspect copy and a sound one of

@@ -50,7 +50,7 @@ func (c *Catalog) ByDigest(mailbox string, digest mail.Digest) (mail.Receipt, bo
 			return nil
 		}
 		var err error
-		receipt, err = r.at(bucketSealed, digestKey(box, digest), mailbox, func(e entry) bool {
+		receipt, err = r.at(bucketBytes, digestKey(box, digest), mailbox, func(e entry) bool {
 			return e.box == box && e.print.Digest == digest
 		})
 		return err
@@ -67,7 +67,7 @@ func (c *Catalog) Message(digest mail.Digest) (mail.Receipt, bool, error) {
 		r := c.reader(tx)
 		var box uint32
 		var err error
-		receipt, err = r.at(bucketMessage, digest[:], "", func(e entry) bool {
+		receipt, err = r.at(bucketBytes, digest[:], "", func(e entry) bool {
 			box = e.box
 			return e.kind == mail.KindMessage && e.print.Digest == digest
 		})
@@ -167,7 +167,7 @@ func (r reader) otherSize(box uint32, uidl mail.Octets) []byte {
 // first returns Receipt.First of a receipt: zero if its delivery was the first
 // of its bytes to the mailbox.
 func (r reader) first(box uint32, of mail.Receipt) (time.Time, error) {
-	receipt, err := r.at(bucketSealed, digestKey(box, of.Digest), of.Mailbox, func(e entry) bool {
+	receipt, err := r.at(bucketBytes, digestKey(box, of.Digest), of.Mailbox, func(e entry) bool {
 		return e.box == box && e.print.Digest == of.Digest
 	})
 	if err != nil || receipt.ID == of.ID {
@@ -178,7 +178,7 @@ func (r reader) first(box uint32, of mail.Receipt) (time.Time, error) {
 
 func (r reader) standing(d mail.Delivery) (Standing, error) {
 	var s Standing
-	message, err := r.at(bucketMessage, d.Digest[:], "", func(e entry) bool {
+	message, err := r.at(bucketBytes, d.Digest[:], "", func(e entry) bool {
 		return e.kind == mail.KindMessage && e.print.Digest == d.Digest
 	})
 	s.Known, s.Message = !message.SealedAt.IsZero(), message.ID
@@ -186,7 +186,7 @@ func (r reader) standing(d mail.Delivery) (Standing, error) {
 	if err != nil || !s.Known || !known {
 		return s, err
 	}
-	first, err := r.at(bucketSealed, digestKey(box, d.Digest), d.Mailbox, func(e entry) bool {
+	first, err := r.at(bucketBytes, digestKey(box, d.Digest), d.Mailbox, func(e entry) bool {
 		return e.box == box && e.print.Digest == d.Digest
 	})
 	s.Again = !first.SealedAt.IsZero()
@@ -194,7 +194,7 @@ func (r reader) standing(d mail.Delivery) (Standing, error) {
 		return s, err
 	}
 	s.First = first.Since()
-	s.Sealed, err = r.at(bucketSealed, deliveryKey(box, d.Capture, d.Digest), d.Mailbox, func(e entry) bool {
+	s.Sealed, err = r.at(bucketBytes, deliveryKey(box, d.Capture, d.Digest), d.Mailbox, func(e entry) bool {
 		return e.box == box && e.print.Digest == d.Digest && e.uidl == d.UIDL && (e.suspect == "") == (d.Suspect == "")
 	})
 	if !s.Sealed.SealedAt.IsZero() && s.Sealed.ID != first.ID {
@@ -207,17 +207,40 @@ func (r reader) standing(d mail.Delivery) (Standing, error) {
 // receipt, or a zero one if the key is unknown or the record is to be erased. An entry that is damaged, or
 // that is not what the key says it is, is mail.Corrupt.
 func (r reader) at(bucket, key []byte, mailbox string, fits func(entry) bool) (mail.Receipt, error) {
-	position := r.tx.Bucket(bucket).Get(key)
-	if position == nil {
-		return mail.Receipt{}, nil
-	}
-	seq := readSeq(position)
-	if condemned(r.tx, seq) {
-		return mail.Receipt{}, nil
+	seq, known, err := leads(r.tx, bucket, key)
+	if err != nil || !known || condemned(r.tx, seq) {
+		return mail.Receipt{}, err
 	}
 	e, sound := readEntry(seq, r.tx.Bucket(bucketRecord).Get(seqKey(seq)))
 	if !sound || !fits(e) || e.sealed.IsZero() {
 		return mail.Receipt{}, mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", seq)
 	}
 	return e.receipt(mailbox, mail.ID{Partition: r.partition, Seq: seq}), nil
+}
+
+// leads follows a key of a bucket to a position. A digest of bytes alone also
+// stands for the keys of mailbox and delivery of the message that it leads to:
+// most bytes are delivered once.
+func leads(tx *bolt.Tx, bucket, key []byte) (seq uint64, known bool, err error) {
+	b := tx.Bucket(bucket)
+	if position := b.Get(key); position != nil {
+		return readSeq(position), true, nil
+	}
+	if !bytes.Equal(bucket, bucketBytes) || len(key) == len(mail.Digest{}) {
+		return 0, false, nil
+	}
+	digest := key[:len(mail.Digest{})]
+	position := b.Get(digest)
+	if position == nil {
+		return 0, false, nil
+	}
+	seq = readSeq(position)
+	e, sound := readEntry(seq, tx.Bucket(bucketRecord).Get(position))
+	if !sound || e.kind != mail.KindMessage || !bytes.Equal(e.print.Digest[:], digest) {
+		return 0, false, mail.Errorf(mail.Corrupt, "the catalog's entry for record %d is damaged", seq)
+	}
+	for _, own := range e.sealedKeys() {
+		known = known || bytes.Equal(own, key)
+	}
+	return seq, known, nil
 }
