@@ -48,9 +48,28 @@ type Message struct {
 	// of the HTML. HTMLText is set beside it where both exist and differ.
 	Text     string `json:"text"`
 	HTMLText string `json:"html_text,omitempty"`
+	// Marks are the stretches of Text that its author did not write for this
+	// message, in order, none within another. They are part of Text.
+	Marks []Mark `json:"marks,omitempty"`
 
 	Defects []Defect `json:"defects,omitempty"`
 }
+
+// A Mark is a stretch of a text, in octets from its start.
+type Mark struct {
+	Kind MarkKind `json:"kind"`
+	From int      `json:"from"`
+	To   int      `json:"to"` // behind the last octet
+}
+
+// A MarkKind tells what a stretch is.
+type MarkKind string
+
+// The kinds of marks.
+const (
+	MarkQuote     MarkKind = "quote"     // of the message that is answered or forwarded
+	MarkSignature MarkKind = "signature" // below the line "-- " (RFC 3676 section 4.3)
+)
 
 // A Field is one header field of the message.
 type Field struct {

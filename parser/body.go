@@ -10,25 +10,27 @@ import (
 )
 
 // view chooses what a reader would read of the message root, sets the roles of
-// its parts, and returns its text, and the text of its HTML where that says
-// something else.
-func (p *parse) view(root *node) (text, htmlText string) {
+// its parts, and returns its text, the parts that it comes from, and the text of
+// its HTML where that says something else.
+func (p *parse) view(root *node) (text, htmlText string, from []*node) {
 	var textList, htmlList []*node
 	views{&textList, &htmlList}.choose([]*node{root}, "multipart/mixed", false)
-	text, htmlText = join(textList), join(htmlList)
+	text, htmlText, from = join(textList), join(htmlList), textList
 	if !slices.ContainsFunc(htmlList, func(n *node) bool { return n.html }) {
 		htmlText = ""
 	}
 	if !hasWords(text) && hasWords(htmlText) {
-		text = htmlText
+		text, from = htmlText, htmlList
 	}
 	if sameWords(text, htmlText) || !hasWords(htmlText) {
 		htmlText = ""
 	}
 	text = p.withLoose(root, text)
 	p.nestedViews(root)
-	return text, htmlText
+	return text, htmlText, from
 }
+
+const between = "\n\n" // what stands between the texts of two parts
 
 func join(nodes []*node) string {
 	if len(nodes) == 1 {
@@ -40,7 +42,7 @@ func join(nodes []*node) string {
 			texts = append(texts, n.text)
 		}
 	}
-	return strings.Join(texts, "\n\n")
+	return strings.Join(texts, between)
 }
 
 // views are the two bodies of a message that RFC 8621 section 4.1.4 defines:
@@ -165,7 +167,7 @@ func (p *parse) withLoose(root *node, text string) string {
 	if text != "" {
 		loose = slices.Insert(loose, 0, text)
 	}
-	return strings.Join(loose, "\n\n")
+	return strings.Join(loose, between)
 }
 
 func (p *parse) looseIn(n *node, texts []string) []string {

@@ -47,4 +47,4 @@ package parser
 
 // Version is the version of what this package derives from the same bytes. It
 // is raised whenever a result may differ, so that views know to be rebuilt.
-const Version = 2
+const Version = 3

@@ -50,6 +50,13 @@ func check(b []byte, lim parser.Limits) error {
 	if !utf8.ValidString(m.Text) || !utf8.ValidString(m.HTMLText) {
 		return fmt.Errorf("text is not UTF-8")
 	}
+	at := 0
+	for _, k := range m.Marks {
+		if k.From < at || k.To <= k.From || k.To > len(m.Text) || !utf8.ValidString(m.Text[k.From:k.To]) {
+			return fmt.Errorf("mark out of bounds or order: %+v behind %d of %d", k, at, len(m.Text))
+		}
+		at = k.To
+	}
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/parser/charset"
+	"github.com/mailkeep/mailkeep/parser/readable"
 )
 
 // A leafResult is what reading a leaf found.
@@ -20,6 +21,7 @@ type leafResult struct {
 	used     string // charset
 	source   string // of the charset
 	text     string
+	quotes   []readable.Range // of text
 	armour   armour
 	cms      string // what a CMS object holds
 	message  *mail.Nested

@@ -101,7 +101,7 @@ func (p *parse) leafText(n *node, b []byte, how format, limit int) (cut bool) {
 		if !asItStands {
 			b = []byte(r.Text)
 		}
-		n.text, cut = readable.HTML(b, limit)
+		n.text, n.quotes, cut = readable.Page(b, limit)
 	} else {
 		n.text, cut = readable.Plain(r.Text, limit)
 	}

@@ -18,7 +18,7 @@ func (p *parse) nestedViews(n *node) {
 			p.nestedViews(kid)
 		case nested:
 			n.role, n.status = mail.RoleNested, mail.TextOK
-			text, htmlText := p.view(kid)
+			text, htmlText, _ := p.view(kid)
 			n.message = p.head(kid)
 			lines := strings.Join(headLines(n.message), "\n")
 			if len(lines) > p.left {

@@ -54,7 +54,9 @@ func run(w *window, lim Limits, onSpan func(spanKind, int64, int64), inner int) 
 	m = &mail.Message{Parser: Version, Size: w.size, EOL: p.lines}
 	p.fields(root, m)
 	p.readTexts(root)
-	m.Text, m.HTMLText = p.view(root)
+	var from []*node
+	m.Text, m.HTMLText, from = p.view(root)
+	m.Marks = marksOf(from)
 	m.Report = p.report(root)
 	m.Crypto = p.crypto(root)
 	m.Parts = p.partList(root)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
@@ -15,17 +16,38 @@ import (
 // not look into is read as HTML of its own.
 const htmlDepth = 2
 
-// HTML makes text of HTML that is in UTF-8. Scripts and styles are dropped; what a style
+// maxQuotes bounds how many quotes of a page are told of.
+const maxQuotes = 1000
+
+// A Range is a stretch of a text, in octets from its start; To is behind the last.
+type Range struct{ From, To int }
+
+// HTML is Page without the quotes.
+func HTML(b []byte, limit int) (text string, cut bool) {
+	text, _, cut = Page(b, limit)
+	return text, cut
+}
+
+// Page makes text of HTML that is in UTF-8. Scripts and styles are dropped; what a style
 // merely hides stays, because it was sent and may matter; of links and images
 // the words remain. It cuts HTML where the tokenizer of the HTML standard
 // (section 13.2.5) does, so it reads what a browser shows, but keeps no tree and
 // no attributes: no nesting can exhaust it, and an image of megabytes in an
 // attribute costs a search for its closing quote. It keeps at most limit octets.
-func HTML(b []byte, limit int) (text string, cut bool) {
+// quotes are the outermost blockquotes that have words, in order, at most maxQuotes.
+func Page(b []byte, limit int) (text string, quotes []Range, cut bool) {
 	h := &htmlReader{limit: limit}
 	h.out = make([]byte, 0, min(len(b)/4+64, limit))
 	h.read(b, 0)
-	return strings.TrimSpace(string(h.out)), h.cut
+	h.endQuote()
+	text = string(h.out)
+	lead := len(text) - len(strings.TrimLeftFunc(text, unicode.IsSpace))
+	text = strings.TrimSpace(text)
+	for i := range h.quotes {
+		q := &h.quotes[i]
+		q.From, q.To = max(q.From-lead, 0), max(min(q.To-lead, len(text)), 0)
+	}
+	return text, h.quotes, h.cut
 }
 
 type htmlReader struct {
@@ -34,6 +56,10 @@ type htmlReader struct {
 	cut   bool
 	gap   gap // what stands before the next word
 	pre   int // open <pre>
+
+	quote  int // open <blockquote>
+	from   int // where the outermost begins; -1 before its first word
+	quotes []Range
 }
 
 // A gap is the space owed before the next text.
@@ -113,6 +139,11 @@ func (h *htmlReader) start(t *tag) (raw atom.Atom) {
 		h.owe(lineGap)
 	case atom.Pre:
 		h.pre++
+	case atom.Blockquote:
+		if h.quote == 0 {
+			h.from = -1
+		}
+		h.quote++
 	case atom.Img, atom.Area:
 		h.alt(t.alt)
 	}
@@ -121,10 +152,25 @@ func (h *htmlReader) start(t *tag) (raw atom.Atom) {
 }
 
 func (h *htmlReader) end(el atom.Atom) {
-	if el == atom.Pre && h.pre > 0 {
+	switch {
+	case el == atom.Pre && h.pre > 0:
 		h.pre--
+	case el == atom.Blockquote && h.quote > 0:
+		if h.quote == 1 {
+			h.endQuote()
+			break
+		}
+		h.quote--
 	}
 	h.owe(gapOf(el))
+}
+
+// endQuote ends the outermost quote, if one is open.
+func (h *htmlReader) endQuote() {
+	if h.quote > 0 && h.from >= 0 && h.from < len(h.out) && len(h.quotes) < maxQuotes {
+		h.quotes = append(h.quotes, Range{h.from, len(h.out)})
+	}
+	h.quote = 0
 }
 
 // alt writes the text that stands for an image.
@@ -272,6 +318,9 @@ func (h *htmlReader) append(b []byte) {
 		h.out = append(h.out, gaps[h.gap]...)
 	}
 	h.gap = noGap
+	if h.quote > 0 && h.from < 0 {
+		h.from = len(h.out)
+	}
 	if room := h.limit - len(h.out); len(b) > room {
 		h.cut = true
 		if b = b[:max(room, 0)]; len(b) > 0 && b[0] >= utf8.RuneSelf {

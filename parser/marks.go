@@ -1,0 +1,160 @@
+package parser
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/mailkeep/mailkeep/mail"
+)
+
+const (
+	maxMarks  = 1000 // those behind are left out
+	maxHeader = 200  // octets of a line that may be a field of a quoted header
+)
+
+// marksOf finds the marks of the text that join makes of nodes.
+func marksOf(nodes []*node) (found []mail.Mark) {
+	at := 0
+	for _, n := range nodes {
+		if n.text == "" {
+			continue
+		}
+		for _, m := range marks(n) {
+			found = append(found, mail.Mark{Kind: m.Kind, From: at + m.From, To: at + m.To})
+		}
+		at += len(n.text) + len(between)
+	}
+	return found[:min(len(found), maxMarks)]
+}
+
+// marks finds the stretches of a body that quote and the signature: what HTML
+// says is a quote, lines that begin with ">" (RFC 3676 section 4.5), all from the
+// header of a message that is answered or forwarded below, and all below "-- ".
+func marks(n *node) []mail.Mark {
+	var found []mail.Mark
+	for _, q := range n.quotes {
+		found = append(found, mail.Mark{Kind: mail.MarkQuote, From: q.From, To: q.To})
+	}
+	m := marker{html: n.html}
+	for at := 0; at < len(n.text) && !m.tail; {
+		end := len(n.text)
+		if i := strings.IndexByte(n.text[at:], '\n'); i >= 0 {
+			end = at + i + 1
+		}
+		m.line(n.text, at, end)
+		at = end
+	}
+	return settle(append(found, m.found...))
+}
+
+// A marker goes through the lines of a text.
+type marker struct {
+	html  bool // the spaces at the ends of its lines are lost
+	found []mail.Mark
+	quote bool // the last line with words was quoted
+	tail  bool // the last mark runs to the end
+}
+
+func (m *marker) line(text string, at, end int) {
+	line := strings.TrimRight(text[at:end], "\r\n")
+	switch {
+	case strings.HasPrefix(strings.TrimLeft(line, " "), ">"):
+		if m.quote {
+			m.found[len(m.found)-1].To = at + len(line)
+		} else {
+			m.endSignature(at)
+			m.found = append(m.found, mail.Mark{Kind: mail.MarkQuote, From: at, To: at + len(line)})
+		}
+		m.quote = true
+	case line == "":
+	case line == "-- " || line == "--" && m.html:
+		m.found = append(m.found, mail.Mark{Kind: mail.MarkSignature, From: at, To: len(text)})
+		m.quote = false
+	case quotedHeader(text[at:]):
+		m.endSignature(at)
+		m.found = append(m.found, mail.Mark{Kind: mail.MarkQuote, From: at, To: len(text)})
+		m.tail = true
+	default:
+		m.quote = false
+	}
+}
+
+// endSignature ends the signature above a quote.
+func (m *marker) endSignature(at int) {
+	if n := len(m.found); n > 0 && m.found[n-1].To > at {
+		m.found[n-1].To = at
+	}
+}
+
+// quotedHeader reports whether text begins with what mail software puts above a
+// message that it quotes without marking the lines: a ruler with words in it, or
+// none, and then a field of the sender and at least two others.
+func quotedHeader(text string) bool {
+	line, rest, _ := strings.Cut(text, "\n")
+	if ruler(line) {
+		rest = strings.TrimLeft(rest, "\n")
+		line, rest, _ = strings.Cut(rest, "\n")
+	}
+	label, ok := fieldLabel(line)
+	if !ok || !slices.Contains(senderLabels[:], label) {
+		return false
+	}
+	for range 2 {
+		line, rest, _ = strings.Cut(rest, "\n")
+		if _, ok := fieldLabel(line); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// senderLabels are what From is called in the languages of much mail.
+var senderLabels = [...]string{"from", "von", "de", "da", "van", "från", "fra", "od", "lähettäjä", "gönderen", "feladó", "от", "发件人", "寄件者", "差出人", "보낸 사람"}
+
+// fieldLabel returns the name before the colon of a line that looks like a
+// header field, in lower case.
+func fieldLabel(line string) (string, bool) {
+	line = strings.Trim(line, " *\u00a0")
+	if len(line) > maxHeader {
+		line = line[:maxHeader]
+	}
+	i := strings.IndexAny(line, ":\uff1a")
+	if i < 2 || i > 30 {
+		return "", false
+	}
+	label := strings.TrimRight(line[:i], " *\u00a0")
+	if strings.IndexFunc(label, func(r rune) bool { return !unicode.IsLetter(r) && r != ' ' && r != '-' }) >= 0 {
+		return "", false
+	}
+	return strings.ToLower(label), true
+}
+
+// ruler reports whether a line is words between rows of dashes, or a row of
+// underscores.
+func ruler(line string) bool {
+	line = strings.TrimSpace(line)
+	if len(line) >= 20 && strings.Trim(line, "_") == "" {
+		return true
+	}
+	words := strings.Trim(line, "-")
+	dashes := strings.Index(line, words)
+	return words != "" && len(line) <= maxHeader && dashes >= 3 && len(line)-len(words)-dashes >= 3
+}
+
+// settle sorts marks and takes away what lies in another.
+func settle(found []mail.Mark) []mail.Mark {
+	slices.SortStableFunc(found, func(a, b mail.Mark) int { return a.From - b.From })
+	var out []mail.Mark
+	for _, m := range found {
+		if n := len(out); n > 0 && m.From < out[n-1].To {
+			if m.From = out[n-1].To; m.From >= m.To {
+				continue
+			}
+		}
+		if m.From < m.To && len(out) < maxMarks {
+			out = append(out, m)
+		}
+	}
+	return out
+}
