@@ -16,6 +16,8 @@ type Config struct {
 	Encryption Encryption `koanf:"encryption"`
 	// Where else sealed segments are kept, and for how long nobody can delete them.
 	Store Store `koanf:"store"`
+	// For how long mail of some kinds must not be erased.
+	Retention Keeping `koanf:"retention"`
 	// The store that backups may go to.
 	Backup Backup `koanf:"backup"`
 	// The verification that goes on while mailkeep runs.

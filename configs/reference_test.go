@@ -107,7 +107,7 @@ func valueText(f reflect.StructField) string {
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := make(map[string]string)
-	for _, name := range []string{"config.go", "store.go", "backup.go", "extract.go", "envelope.go"} {
+	for _, name := range []string{"config.go", "store.go", "keeping.go", "backup.go", "extract.go", "envelope.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

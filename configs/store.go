@@ -80,8 +80,10 @@ type S3 struct {
 }
 
 // Length returns the period as years of the calendar and days.
-func (r Retention) Length() (years, days int, err error) {
-	text, unit := strings.TrimSpace(r.Period), ""
+func (r Retention) Length() (years, days int, err error) { return periodOf(r.Period) }
+
+func periodOf(period string) (years, days int, err error) {
+	text, unit := strings.TrimSpace(period), ""
 	for _, u := range []string{"y", "d"} {
 		if n, ok := strings.CutSuffix(text, u); ok {
 			text, unit = n, u
@@ -90,13 +92,13 @@ func (r Retention) Length() (years, days int, err error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	switch {
 	case err != nil || unit == "":
-		return 0, 0, fmt.Errorf("%q is not a period such as 6y or 90d", clip(r.Period))
+		return 0, 0, fmt.Errorf("%q is not a period such as 6y or 90d", clip(period))
 	case unit == "y" && n >= 1 && n <= 100:
 		return int(n), 0, nil
 	case unit == "d" && n >= 1 && n <= 36500:
 		return 0, int(n), nil
 	}
-	return 0, 0, fmt.Errorf("%q is not between 1d and 100y", clip(r.Period))
+	return 0, 0, fmt.Errorf("%q is not between 1d and 100y", clip(period))
 }
 
 // StoreKeys returns where the access key and the secret key of the store are kept.

@@ -19,6 +19,7 @@ func (l *loading) validate(c *Config) {
 	check.extraction()
 	check.encryption()
 	check.store()
+	check.keeping()
 	check.backup()
 	check.oauth()
 	check.hosts()

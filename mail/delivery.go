@@ -37,6 +37,9 @@ type Capture struct {
 type Delivery struct {
 	Capture
 	Fingerprint
+	// Class is given by the sink when it seals the delivery; whatever it had before
+	// counts for nothing. It is zero of what was sealed without one.
+	Class Class `json:"class,omitzero"`
 }
 
 // Octets is a string of arbitrary bytes that JSON carries in base64.

@@ -9,7 +9,7 @@ import (
 
 func TestReceiptCovers(t *testing.T) {
 	f := Fingerprint{Digest: DigestOf([]byte("a")), Size: 1}
-	ok := Receipt{Delivery: Delivery{Capture{Mailbox: "m"}, f}, SealedAt: time.Unix(1, 0)}
+	ok := Receipt{Delivery: Delivery{Capture: Capture{Mailbox: "m"}, Fingerprint: f}, SealedAt: time.Unix(1, 0)}
 	suspect, other := ok, ok
 	suspect.Suspect = "short"
 	other.Mailbox = "n"
@@ -62,7 +62,7 @@ func TestTextForms(t *testing.T) {
 			t.Errorf("ParseID(%q): %v", s, err)
 		}
 	}
-	in := Receipt{Delivery: Delivery{Capture{UIDL: "a\xff\x00"}, Fingerprint{Digest: DigestOf(nil)}}, ID: id}
+	in := Receipt{Delivery: Delivery{Capture: Capture{UIDL: "a\xff\x00"}, Fingerprint: Fingerprint{Digest: DigestOf(nil)}}, ID: id}
 	b, err := json.Marshal(in)
 	if err != nil {
 		t.Fatal(err)

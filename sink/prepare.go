@@ -48,16 +48,17 @@ func (s *Sink) ready(ctx context.Context, it *item) (err error) {
 		// The bytes are read again when they are sealed. Verifying them before
 		// keeps a broken transfer out of the ledger, where what was written of
 		// it would stay as an abandoned group.
-		return verify(ctx, it.in)
+		return s.verifyIn(ctx, it)
 	}
 	if _, known, err := s.o.Catalog.Message(it.in.Delivery.Digest); err == nil && known {
 		// A reference will do: spare the compression, not the verification.
-		return verify(ctx, it.in)
+		return s.verifyIn(ctx, it)
 	}
 	raw, err := load(ctx, it.in)
 	if err != nil {
 		return err
 	}
+	s.classify(it, raw[:min(len(raw), maxHead)])
 	if it.entry, err = s.o.Log.Maker().Message(it.in.Delivery, raw); err != nil {
 		return about(err)
 	}
@@ -85,8 +86,45 @@ func load(ctx context.Context, in Inbound) ([]byte, error) {
 	return raw[:n], nil
 }
 
-// verify reads the bytes of a message and compares them with its fingerprint.
-func verify(ctx context.Context, in Inbound) error {
+// maxHead is how much of a message its class may depend on.
+const maxHead = 64 << 10
+
+// classify gives the delivery its class. What it brings along is nobody's word.
+func (s *Sink) classify(it *item, header []byte) {
+	it.in.Delivery.Class = mail.Class{}
+	if s.o.Class != nil {
+		it.in.Delivery.Class = s.o.Class(it.in.Delivery, header)
+	}
+}
+
+// verifyIn verifies the bytes of the item, and gives its delivery a class.
+func (s *Sink) verifyIn(ctx context.Context, it *item) error {
+	var begin start
+	if s.o.Class != nil {
+		begin.most = maxHead
+	}
+	if err := verify(ctx, it.in, &begin); err != nil {
+		return err
+	}
+	s.classify(it, begin.b)
+	return nil
+}
+
+// A start keeps the first octets that are written to it, and no more than most.
+type start struct {
+	b    []byte
+	most int
+}
+
+// Write implements io.Writer; it never fails.
+func (k *start) Write(p []byte) (int, error) {
+	k.b = append(k.b, p[:min(len(p), k.most-len(k.b))]...)
+	return len(p), nil
+}
+
+// verify reads the bytes of a message and compares them with its fingerprint. They
+// are written to also.
+func verify(ctx context.Context, in Inbound, also io.Writer) error {
 	reading, cancel := context.WithTimeout(ctx, readTimeout(in.Delivery.Size))
 	defer cancel()
 	rc, err := in.Raw(reading)
@@ -95,7 +133,7 @@ func verify(ctx context.Context, in Inbound) error {
 	}
 	defer rc.Close() // as in load
 	f := mail.NewFingerprinter()
-	if _, err := io.Copy(f, io.LimitReader(rc, in.Delivery.Size+1)); err != nil {
+	if _, err := io.Copy(io.MultiWriter(f, also), io.LimitReader(rc, in.Delivery.Size+1)); err != nil {
 		return unread(ctx, err)
 	}
 	if got := f.Sum(); got != in.Delivery.Fingerprint {

@@ -41,6 +41,10 @@ type Options struct {
 	Catalog   *catalog.Catalog // of the same partition
 	Logger    *slog.Logger     // nil discards
 	Partition uint16
+	// Class gives the retention class of a delivery, whose message begins with header:
+	// at most 64 KiB, which may go on behind the header. It is asked by several
+	// goroutines. nil: nothing is given a class.
+	Class func(d mail.Delivery, header []byte) mail.Class
 
 	MaxMessage int64 // octets; larger messages are refused as mail.Invalid; default 256 MiB
 	QueueLen   int   // messages and events accepted and not yet acknowledged; default 1,024

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/mailkeep/mailkeep/internal/app"
 	"github.com/mailkeep/mailkeep/mail"
@@ -128,6 +129,9 @@ func renderCustody(w io.Writer, rec mail.Record, s style) {
 	}
 	line("mailbox %s, fetched %s from %s (%s), session %s", d.Mailbox, d.Fetched.UTC().Format("2006-01-02 15:04:05 MST"), d.Host, transport, d.Session)
 	line("sha256 %s, %s, UIDL %q", d.Digest, count(d.Size, "octet"), string(d.UIDL))
+	if c := d.Class; !c.IsZero() {
+		line("class %s, which keeps it until %s at least", c.Name, c.Until(rec.Time).Format(time.DateOnly))
+	}
 	if d.Suspect != "" {
 		line("SUSPECT: %s", d.Suspect)
 	}

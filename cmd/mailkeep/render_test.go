@@ -53,6 +53,7 @@ func message() *mail.Message {
 func record() mail.Record {
 	return mail.Record{ID: mail.ID{Seq: 7}, Kind: mail.KindMessage, Time: day1, Segment: 3,
 		Delivery: mail.Delivery{Capture: mail.Capture{Mailbox: "office", UIDL: "u\x1b1", Host: "pop.example.org:995", TLS: "TLS 1.3", Session: "s1", Fetched: day1, Suspect: "short: 3 of 5"},
+			Class:       mail.Class{Name: "tax", Years: 10, EndOfYear: true},
 			Fingerprint: mail.Fingerprint{Digest: mail.DigestOf([]byte("x")), Size: 1}}}
 }
 

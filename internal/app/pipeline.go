@@ -112,8 +112,12 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 	if err := a.followLog(ctx, p); err != nil {
 		return err
 	}
+	class, err := classOf(a.cfg)
+	if err != nil {
+		return err
+	}
 	if p.sink, err = sink.New(sink.Options{
-		Log: p.ledger, Catalog: p.catalog, Partition: p.number, MaxMessage: int64(a.cfg.Message.MaxSize), Logger: a.log,
+		Log: p.ledger, Catalog: p.catalog, Partition: p.number, Class: class, MaxMessage: int64(a.cfg.Message.MaxSize), Logger: a.log,
 		Observe: func(b sink.Batch) { a.metrics.Sealed(b.Messages+b.References, b.Octets) },
 	}); err != nil {
 		return err

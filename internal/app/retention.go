@@ -13,7 +13,6 @@ import (
 	"github.com/mailkeep/mailkeep/sink/catalog"
 	"github.com/mailkeep/mailkeep/sink/ledger"
 	"github.com/mailkeep/mailkeep/sink/retention"
-	"github.com/mailkeep/mailkeep/sink/store"
 )
 
 // retention is what orders to hold and to erase are given to, in a running process.
@@ -22,21 +21,11 @@ func (a *App) retention() (retention.Archive, error) {
 	for i, p := range a.partitions {
 		out.Partitions[i] = retention.Partition{Ledger: p.ledger, Catalog: p.catalog, Turn: p.sink.Turn}
 	}
-	var err error
-	out.Until, err = keptUntil(a.cfg)
+	rules, err := classRules(a.cfg)
+	if err == nil {
+		out.Until = rules.Until
+	}
 	return out, err
-}
-
-// keptUntil is the retention that is in force; nil if none is.
-func keptUntil(c *configs.Config) (func(time.Time) time.Time, error) {
-	if c.Store.Kind == "none" || c.Store.Kind == "" {
-		return nil, nil
-	}
-	policy, err := storePolicy(c)
-	if err != nil || policy.Mode == store.None {
-		return nil, err
-	}
-	return func(sealed time.Time) time.Time { return policy.For(sealed, sealed).Until }, nil
 }
 
 // orders answers the control routes for holds and erasures.
@@ -224,10 +213,11 @@ func withRetention(ctx context.Context, c *configs.Config, console Console, work
 	if err != nil {
 		return err
 	}
-	var archive retention.Archive
-	if archive.Until, err = keptUntil(c); err != nil {
+	rules, err := classRules(c)
+	if err != nil {
 		return err
 	}
+	archive := retention.Archive{Until: rules.Until}
 	for _, p := range dir.partitions() {
 		part, closePart, err := b.custody(ctx, p)
 		if err != nil {

@@ -74,6 +74,13 @@ func storePolicy(c *configs.Config) (store.Policy, error) {
 	if r.Mode == "none" {
 		p.Mode = store.None
 	}
+	for _, class := range c.Retention.Classes {
+		years, days, err := class.Length()
+		if err != nil {
+			return store.Policy{}, mail.Errorf(mail.Invalid, "retention.classes: %s: %w", class.Name, err)
+		}
+		p.Classes = append(p.Classes, store.Term{Period: store.Period{Years: years, Days: days}, EndOfYear: class.Start == "end-of-year"})
+	}
 	return p, nil
 }
 

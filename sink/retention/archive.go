@@ -15,9 +15,9 @@ import (
 // An Archive is what orders are given to. Its methods may be called at once.
 type Archive struct {
 	Partitions []Partition // in order, all of them
-	// Until returns until when a record that was sealed at a time must be kept; nil:
-	// no retention is in force.
-	Until func(sealed time.Time) time.Time
+	// Until returns until when a message or reference must be kept, such as Rules.Until;
+	// nil: no retention is in force.
+	Until func(mail.Record) time.Time
 	Now   func() time.Time // nil: time.Now
 }
 

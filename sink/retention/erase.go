@@ -140,19 +140,27 @@ func (a Archive) judgeOne(ctx context.Context, p int, r mail.Record, o mail.Eras
 		if err != nil {
 			return nil, err
 		}
-		if until := a.until(one.Time); until.After(a.now()) {
-			return nil, mail.WithHint(mail.Errorf(mail.Denied, "message %s is retained until %s", id, until.UTC().Format(time.DateOnly)),
+		if until := a.until(one); until.After(a.now()) {
+			return nil, mail.WithHint(mail.Errorf(mail.Denied, "message %s is retained until %s, %s", id, until.UTC().Format(time.DateOnly), by(one)),
 				"If a law demands that it is erased before, order it with --despite-retention.")
 		}
 	}
 	return copies, nil
 }
 
-func (a Archive) until(sealed time.Time) time.Time {
+func (a Archive) until(r mail.Record) time.Time {
 	if a.Until == nil {
 		return time.Time{}
 	}
-	return a.Until(sealed)
+	return a.Until(r)
+}
+
+// by says what keeps a record.
+func by(r mail.Record) string {
+	if c := r.Delivery.Class; !c.IsZero() {
+		return "in the class " + c.Name
+	}
+	return "by the present configuration, as it was sealed without a class"
 }
 
 func (a Archive) now() time.Time {

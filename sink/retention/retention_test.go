@@ -220,7 +220,7 @@ func TestEraseRefuses(t *testing.T) {
 	c := w.message(1, 0, "1", "held itself")
 	free := w.message(0, 1, "2", "free")
 	w.hold(mail.Hold{Matter: "Doe v. Roe", Mailboxes: []string{w.box(0, 0)}, Records: []mail.ID{c}})
-	w.Until = func(sealed time.Time) time.Time { return sealed.AddDate(6, 0, 0) }
+	w.Until = func(r mail.Record) time.Time { return r.Time.AddDate(6, 0, 0) }
 	before := w.sizes()
 	order := func(ids ...mail.ID) mail.EraseOrder {
 		return mail.EraseOrder{Records: ids, Reason: "r", DespiteRetention: true}

@@ -14,13 +14,30 @@ type Period struct{ Years, Months, Days int }
 // after returns the end of the period that begins at t.
 func (p Period) after(t time.Time) time.Time { return t.UTC().AddDate(p.Years, p.Months, p.Days) }
 
-// A Policy is the retention of one class of mail.
+// A Policy is the retention of objects.
 type Policy struct {
 	Mode   Mode // None: nothing is retained
 	Period Period
 	// EndOfYear lets the period begin with the end of the calendar year (UTC) in
 	// which a record was received, as tax law has it in some countries.
 	EndOfYear bool
+	// Classes are the terms of other records in the same objects: the longest counts.
+	Classes []Term
+}
+
+// A Term is a period and when it begins, as in a Policy.
+type Term struct {
+	Period    Period
+	EndOfYear bool
+}
+
+// end returns the end of the term of what was received at a time.
+func (t Term) end(at time.Time) time.Time {
+	at = at.UTC()
+	if t.EndOfYear {
+		at = time.Date(at.Year()+1, time.January, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return t.Period.after(at)
 }
 
 // leastRetention is what an object is retained at least: what is stored so late
@@ -32,11 +49,12 @@ func (p Policy) For(at, now time.Time) Retention {
 	if p.Mode == None {
 		return Retention{}
 	}
-	at = at.UTC()
-	if p.EndOfYear {
-		at = time.Date(at.Year()+1, time.January, 1, 0, 0, 0, 0, time.UTC)
+	until := Term{p.Period, p.EndOfYear}.end(at)
+	for _, c := range p.Classes {
+		if end := c.end(at); end.After(until) {
+			until = end
+		}
 	}
-	until := p.Period.after(at)
 	if least := now.UTC().Add(leastRetention); until.Before(least) {
 		until = least
 	}

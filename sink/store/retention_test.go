@@ -15,6 +15,8 @@ func TestPolicy(t *testing.T) {
 		{Policy{Mode: Compliance, Period: Period{Years: 6}}, at, "in mode compliance until 2030-03-01T13:00:01Z"},
 		{Policy{Mode: Compliance, Period: Period{Years: 6}, EndOfYear: true}, at, "in mode compliance until 2031-01-01T00:00:00Z"},
 		{Policy{Mode: Governance, Period: Period{Days: 90}}, at, "in mode governance until 2024-05-29T13:00:01Z"},
+		{Policy{Mode: Governance, Period: Period{Days: 90}, Classes: []Term{{Period{Years: 1}, true}, {Period{Years: 1}, false}}}, at, "in mode governance until 2026-01-01T00:00:00Z"},
+		{Policy{Mode: Governance, Period: Period{Years: 2}, Classes: []Term{{Period{Years: 1}, true}}}, at, "in mode governance until 2026-03-01T13:00:01Z"},
 		{Policy{Period: Period{Years: 6}}, at, "without retention"},
 		// The period is over before it is stored: a day is the least.
 		{Policy{Mode: Compliance, Period: Period{Days: 1}}, at.AddDate(1, 0, 0), "in mode compliance until 2025-03-02T13:00:01Z"},
