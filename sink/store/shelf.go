@@ -1,11 +1,8 @@
 package store
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -13,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
@@ -32,6 +28,7 @@ type Shelf struct {
 
 	mu   sync.Mutex
 	made map[string]bool // files that wait to be renamed
+	lock *shelfLock      // nil: none is held
 }
 
 var _ durable.FS = (*Shelf)(nil)
@@ -128,6 +125,9 @@ func (s *Shelf) Rename(from, to string) (err error) {
 	if !s.waits(from) {
 		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrNotExist}
 	}
+	if err := s.writable(); err != nil {
+		return err
+	}
 	f, err := s.scratch.Open(local(from))
 	if err != nil {
 		return err
@@ -176,6 +176,13 @@ func (s *Shelf) Remove(name string) error {
 		s.setMade(name, false)
 		return s.scratch.Remove(local(name))
 	}
+	if err := s.writable(); err != nil {
+		return err
+	}
+	return s.removeAll(name)
+}
+
+func (s *Shelf) removeAll(name string) error {
 	ctx, found := context.Background(), false
 	for o, err := range s.store.List(ctx, s.prefix+name) {
 		if err != nil {
@@ -242,48 +249,6 @@ type shelfDir struct{ fileInfo }
 
 func (shelfDir) IsDir() bool       { return true }
 func (shelfDir) Type() fs.FileMode { return fs.ModeDir }
-
-// Lock implements durable.FS by an object that says who holds it. There is no way
-// to tell one that a crash has left from one that is held: who knows removes it.
-func (s *Shelf) Lock(name string) (io.Closer, error) {
-	host, _ := os.Hostname() //nolint:errcheck // it is for people
-	text := fmt.Appendf(nil, "held by process %d on %s since %s\n%s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339), rand.Text())
-	ctx := context.Background()
-	o, err := s.store.PutIfAbsent(ctx, s.prefix+name, Content{ReaderAt: bytes.NewReader(text), Size: int64(len(text)), Sum: mail.DigestOf(text)}, Retention{})
-	if mail.KindOf(err) == mail.InUse {
-		return nil, s.locked(ctx, name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &shelfLock{s, o.Ref}, nil
-}
-
-func (s *Shelf) locked(ctx context.Context, name string) error {
-	who := "held"
-	if body, err := s.store.GetRange(ctx, Ref{Name: s.prefix + name}, 0, 200); err == nil {
-		text, _ := io.ReadAll(body) //nolint:errcheck // it is for people
-		who, _, _ = strings.Cut(string(text), "\n")
-		body.Close() //nolint:errcheck // it was read
-	}
-	return mail.WithHint(mail.Errorf(mail.InUse, "the backup in %s is locked: %q", s.store, who),
-		"If that process is gone, remove the object %s from the store.", s.prefix+name)
-}
-
-type shelfLock struct {
-	shelf *Shelf
-	ref   Ref
-}
-
-// Close gives the lock back.
-func (l *shelfLock) Close() error {
-	err := l.shelf.store.DeleteVersion(context.Background(), l.ref)
-	if mail.KindOf(err) == mail.Denied {
-		return mail.WithHint(fmt.Errorf("remove the lock of the backup: %w", err),
-			"The bucket must have no default retention, and the credentials the right to delete %s.", l.ref.Name)
-	}
-	return err
-}
 
 // Link implements durable.FS and fails: a backup needs no second names.
 func (s *Shelf) Link(_, to string) error {

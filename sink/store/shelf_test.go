@@ -101,7 +101,7 @@ func TestShelfKeepsItsLock(t *testing.T) {
 	}
 	err = lock.Close()
 	wantKind(t, "the lock", err, mail.Denied)
-	if hint := mail.HintOf(err); !strings.Contains(hint, "backup/lock") {
+	if hint := mail.HintOf(err); !strings.Contains(hint, "backup/lock/") {
 		t.Errorf("the hint is %q", hint)
 	}
 	if err := shelf.Close(); err != nil {
