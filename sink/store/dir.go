@@ -345,6 +345,8 @@ func (d *Dir) walk(ctx context.Context, dir, prefix string, yield func(Object, e
 			var o Object
 			if o, err = d.stat(name); err == nil {
 				on = yield(Object{Ref: o.Ref, Size: o.Size, Stored: o.Stored}, nil)
+			} else if errors.Is(err, fs.ErrNotExist) {
+				err = nil // it was removed meanwhile
 			}
 		}
 		if err != nil || !on {

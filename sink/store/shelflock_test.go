@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,15 +180,15 @@ func TestShelfLockAtOnce(t *testing.T) {
 	}
 }
 
-// fails is a store that does not replace anything while its error is set.
+// fails is a store that does not replace anything while it is down.
 type fails struct {
 	store.Store
-	err *error
+	down *atomic.Bool
 }
 
 func (f fails) Replace(ctx context.Context, name string, data []byte) error {
-	if *f.err != nil {
-		return *f.err
+	if f.down.Load() {
+		return errors.New("the store is away")
 	}
 	return f.Store.Replace(ctx, name, data)
 }
@@ -196,7 +197,8 @@ func (f fails) Replace(ctx context.Context, name string, data []byte) error {
 // before another may begin.
 func TestShelfLockIsRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, down := newDir(t, durabletest.New()), error(nil)
+		s := newDir(t, durabletest.New())
+		var down atomic.Bool
 		shelf := newShelf(t, fails{s, &down})
 		lock, err := shelf.Lock("lock")
 		if err != nil {
@@ -217,7 +219,7 @@ func TestShelfLockIsRenewed(t *testing.T) {
 		if err := durable.WriteFile(shelf, "objects/one", []byte("x")); err != nil {
 			t.Error(err)
 		}
-		down = errors.New("the store is away")
+		down.Store(true)
 		time.Sleep(4 * time.Minute) //nolint:forbidigo // of the bubble
 		if err := durable.WriteFile(shelf, "objects/two", []byte("x")); err != nil {
 			t.Errorf("a short fault of the store: %v", err)
