@@ -41,6 +41,9 @@ type note struct {
 	Sealed    time.Time `json:"sealed"` // modification time of the local file
 	Stored    time.Time `json:"stored"`
 	Held      bool      `json:"held,omitempty"` // under legal hold in the store
+	// Listed says that all this is from a listing of the store: Sum and Retention are
+	// not known.
+	Listed bool `json:"listed,omitempty"`
 }
 
 func (n note) content(f durable.File) Content {
@@ -78,7 +81,7 @@ func parseNote(b []byte) (note, error) {
 	switch {
 	case n.Format != 1:
 		return n, fmt.Errorf("it has format %d, this version reads format 1", n.Format)
-	case n.Octets <= 0 || n.Sum.IsZero():
+	case n.Octets <= 0 || n.Sum.IsZero() && !n.Listed:
 		return n, errors.New("it does not say what was stored")
 	}
 	return n, checkName(n.Name)

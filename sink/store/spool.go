@@ -35,6 +35,10 @@ type SpoolOptions struct {
 	// first records in order, and where the last of them ends. What is held is held in
 	// the store too, and stays in the directory.
 	Held func(ctx context.Context, firsts []uint64, end uint64) (map[uint64][]string, error)
+	// Direct says that a Direct stores the segments: those that have no note are none
+	// of the Spool's, which looks after holds and retention alone. Record, Cut and
+	// KeepLocal are not used then.
+	Direct bool
 	// Interval is between two passes; 0 is one minute.
 	Interval time.Duration
 	Observe  func(Transfer)           // told of each upload; may be nil
@@ -171,6 +175,9 @@ func (s *Spool) pass(ctx context.Context) error {
 	}
 	failed := []error{s.lookHeld(ctx, segments, end)}
 	for i, seg := range segments {
+		if seg.note == nil && s.o.Direct {
+			continue
+		}
 		if seg.note == nil {
 			if seg.note, err = s.store(ctx, seg); err != nil {
 				failed = append(failed, err)
@@ -318,7 +325,7 @@ func (s *Spool) store(ctx context.Context, seg *spooled) (_ *note, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.readBack(ctx, o.Ref, n); err != nil {
+	if err := readBack(ctx, s.o.Store, o.Ref, n); err != nil {
 		return nil, err
 	}
 	n.Ref, n.Retention, n.Stored = o.Ref, o.Retention, s.o.Now().UTC()
@@ -352,8 +359,8 @@ func (s *Spool) keepNote(name string, n note) error {
 }
 
 // readBack compares all octets of the object with what was sent.
-func (s *Spool) readBack(ctx context.Context, ref Ref, n note) error {
-	body, err := s.o.Store.GetRange(ctx, ref, 0, n.Octets)
+func readBack(ctx context.Context, s Store, ref Ref, n note) error {
+	body, err := s.GetRange(ctx, ref, 0, n.Octets)
 	if err != nil {
 		return err
 	}
@@ -363,7 +370,7 @@ func (s *Spool) readBack(ctx context.Context, ref Ref, n note) error {
 	}
 	if sum != n.Sum {
 		// It may be the way and not the object: the next pass asks again.
-		return mail.Errorf(mail.Temporary, "%s in %s reads back as SHA-256 %s, it was stored as %s", ref, s.o.Store, sum, n.Sum)
+		return mail.Errorf(mail.Temporary, "%s in %s reads back as SHA-256 %s, it was stored as %s", ref, s, sum, n.Sum)
 	}
 	return nil
 }

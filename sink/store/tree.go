@@ -19,6 +19,8 @@ import (
 type Tree struct {
 	durable.FS
 	store Store // nil: none is configured
+	// sealed hides segments that are not sealed.
+	sealed bool
 
 	mu    sync.Mutex
 	notes map[string]note // those of segments that were looked at; they never change in what is used here
@@ -30,6 +32,14 @@ var _ durable.FS = (*Tree)(nil)
 // is there alone is mail.Invalid.
 func NewTree(fsys durable.FS, s Store) *Tree {
 	return &Tree{FS: fsys, store: s, notes: map[string]note{}}
+}
+
+// NewSealedTree returns the tree of a directory that a Direct works in, for those
+// who read beside it: of what has not got its final name they see nothing.
+func NewSealedTree(fsys durable.FS, s Store) *Tree {
+	t := NewTree(fsys, s)
+	t.sealed = true
+	return t
 }
 
 // away returns the note of a segment that is not in the directory; fs.ErrNotExist if
@@ -94,6 +104,7 @@ func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
 	for _, e := range entries {
 		segment, isNote := strings.CutSuffix(e.Name(), NoteSuffix)
 		switch {
+		case t.sealed && ofSegment(e.Name()) && !isNote && !isSegment(e.Name()):
 		case !isNote || !isSegment(segment):
 			if !strings.HasSuffix(e.Name(), NoteSuffix+tmpSuffix) {
 				out = append(out, e)
