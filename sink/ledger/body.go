@@ -11,12 +11,13 @@ import (
 
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/keys"
+	"github.com/mailkeep/mailkeep/sink/ledger/fold"
 )
 
 // The means are what opens the body of one record: nothing for one that is
 // stored in the clear.
 type means struct {
-	coder *coder     // of codecs 1 and 2
+	coder *coder     // of all codecs but 0
 	tree  *keys.Tree // of cipher 1
 }
 
@@ -31,6 +32,7 @@ type decoded struct {
 type scratch struct {
 	inside []byte // what was decrypted
 	plain  []byte // what was decompressed
+	open   []byte // what was unfolded
 }
 
 // decode opens a body that matches its SHA-256, and checks the metadata and the
@@ -51,12 +53,21 @@ func (m means) decode(s *scratch, h *header, body []byte) (decoded, error) {
 		return decoded{}, fmt.Errorf("body of %d octets holds no metadata", len(inside))
 	}
 	n := uint64(binary.BigEndian.Uint32(inside))
-	if n > maxMeta || uint64(len(inside)) != 4+n+h.plainLen {
-		return decoded{}, fmt.Errorf("body of %d octets is not %d of metadata and %d of content", len(inside), n, h.plainLen)
+	if n > maxMeta || 4+n > uint64(len(inside)) {
+		return decoded{}, fmt.Errorf("body of %d octets has no metadata of %d", len(inside), n)
 	}
 	d := decoded{meta: inside[4 : 4+n], raw: inside[4+n:], key: key}
 	if key.meta(d.meta) != h.metaCmt {
 		return decoded{}, errors.New("metadata does not match its commitment")
+	}
+	if h.folded() {
+		if s.open, err = fold.Unfold(s.open[:0], d.raw, int(h.plainLen)); err != nil {
+			return decoded{}, err
+		}
+		d.raw = s.open
+	}
+	if uint64(len(d.raw)) != h.plainLen {
+		return decoded{}, fmt.Errorf("body holds %d octets of content, not %d", len(d.raw), h.plainLen)
 	}
 	return d, nil
 }

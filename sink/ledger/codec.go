@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/mailkeep/mailkeep/sink/ledger/fold"
 )
 
 // A coder compresses and decompresses bodies, against a dictionary or none. It
@@ -15,7 +17,7 @@ import (
 // used by many goroutines at once.
 type coder struct {
 	codec    uint8
-	packers  sync.Pool
+	packers  sync.Pool // of *packer
 	decoders sync.Pool // of whole bodies
 	// A decoder that has left a stream in the middle has no room for a whole
 	// body, and would wait for it for ever: such have a pool of their own.
@@ -36,18 +38,18 @@ func newCoder(dictionary []byte) *coder {
 		encoder = append(encoder, zstd.WithEncoderDict(dictionary))
 		decoder = append(decoder, zstd.WithDecoderDicts(dictionary))
 	}
-	c.packers.New = func() any { return &packer{encoder: newEncoder(encoder)} }
+	c.packers.New = func() any { return &packer{options: encoder} }
 	c.decoders.New = func() any { return newDecoder(decoder) }
 	c.streams.New = func() any { return newDecoder(decoder) }
 	return c
 }
 
-// newEncoder compresses at the speed of the disk. Literals that only entropy
-// coding can shrink are coded, since the base64 of attachments is such.
-func newEncoder(o []zstd.EOption) *zstd.Encoder {
+// newEncoder compresses at the speed of the disk. With literals it also codes
+// blocks in which nothing repeats.
+func newEncoder(literals bool, o []zstd.EOption) *zstd.Encoder {
 	e, err := zstd.NewWriter(nil, append([]zstd.EOption{
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
-		zstd.WithAllLitEntropyCompression(true),
+		zstd.WithAllLitEntropyCompression(literals),
 		zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(512 << 10),
 		zstd.WithLowerEncoderMem(true),
@@ -72,12 +74,31 @@ func newDecoder(o []zstd.DOption) *zstd.Decoder {
 	return d
 }
 
-// A packer is an encoder and where it writes to. It is one thing so that the
+// A packer is encoders and where they write to. It is one thing so that an
 // encoder need not be told of each output, which against a dictionary means to
 // copy its table once more.
 type packer struct {
-	encoder *zstd.Encoder
+	options []zstd.EOption
 	out     []byte
+
+	// Base64 that cannot be folded, as it is in the midst of other text, shrinks by
+	// entropy coding alone. Where all of it was folded, blocks in which nothing
+	// repeats do not shrink: to try takes twice as long as all else.
+	whole  *zstd.Encoder // nil until one is needed
+	folded *zstd.Encoder // likewise
+	folder fold.Folder
+}
+
+// encoder returns the encoder of content that was folded, or was not.
+func (p *packer) encoder(folded bool) *zstd.Encoder {
+	e := &p.whole
+	if folded {
+		e = &p.folded
+	}
+	if *e == nil {
+		*e = newEncoder(!folded, p.options)
+	}
+	return *e
 }
 
 // Write implements io.Writer for the encoder.
@@ -86,33 +107,56 @@ func (p *packer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// pack returns the zstd frame of prefix || raw, of which the prefix ends a block.
-// The frame tells its length, so that who reads it needs no room to spare.
-func (p *packer) pack(prefix, raw []byte) ([]byte, error) {
-	n := len(prefix) + len(raw)
+// pack returns the zstd frame of all pieces, each of which ends a block. The frame
+// tells its length, so that who reads it needs no room to spare.
+func (p *packer) pack(e *zstd.Encoder, pieces ...[]byte) ([]byte, error) {
+	n := 0
+	for _, b := range pieces {
+		n += len(b)
+	}
 	p.out = make([]byte, 0, n/2)
-	p.encoder.ResetContentSize(p, int64(n))
-	_, err1 := p.encoder.Write(prefix)
-	err2 := p.encoder.Flush()
-	_, err3 := p.encoder.Write(raw)
-	err := errors.Join(err1, err2, err3, p.encoder.Close())
+	e.ResetContentSize(p, int64(n))
+	var all error
+	for i, b := range pieces {
+		_, err := e.Write(b)
+		if i < len(pieces)-1 {
+			err = errors.Join(err, e.Flush())
+		}
+		all = errors.Join(all, err)
+	}
+	all = errors.Join(all, e.Close())
 	out := p.out
 	p.out = nil
-	return out, err
+	return out, all
 }
+
+// keepFolded is how much memory of a folder is kept for the next body.
+const keepFolded = 1 << 20
 
 // encode returns codec(u32 len(meta) || meta || raw) and the codec, which is raw
 // where zstd gains nothing. The metadata ends a block of the zstd frame, so that
-// a reader can stop behind it.
+// a reader can stop behind it. Base64 in raw is folded; what it encodes begins
+// another block, since it has little in common with the text before.
 func (c *coder) encode(meta, raw []byte) (uint8, []byte) {
-	prefix := storedBody(meta, nil)
 	p := c.packers.Get().(*packer)
-	out, err := p.pack(prefix, raw)
+	codec, out, err := c.pack(p, storedBody(meta, nil), raw)
+	if p.folder.Size() > keepFolded {
+		p.folder = fold.Folder{}
+	}
 	c.packers.Put(p)
-	if err != nil || len(out) >= len(prefix)+len(raw) {
+	if err != nil || len(out) >= 4+len(meta)+len(raw) {
 		return codecRaw, storedBody(meta, raw)
 	}
-	return c.codec, out
+	return codec, out
+}
+
+func (c *coder) pack(p *packer, prefix, raw []byte) (codec uint8, out []byte, err error) {
+	if head, payload, ok := p.folder.Fold(raw); ok {
+		out, err = p.pack(p.encoder(true), prefix, head, payload)
+		return c.codec | codecFolded, out, err
+	}
+	out, err = p.pack(p.encoder(false), prefix, raw)
+	return c.codec, out, err
 }
 
 // storedBody returns u32 len(meta) || meta || raw: the body of codec 0.

@@ -8,7 +8,7 @@ import (
 	"github.com/mailkeep/mailkeep/mail"
 )
 
-// A Dictionary is what bodies of codec 2 are compressed against (RFC 8878
+// A Dictionary is what bodies of codecs 2 and 6 are compressed against (RFC 8878
 // section 5). It belongs to the archive: without it such bodies are lost. It may
 // be used by many goroutines at once.
 type Dictionary struct {

@@ -149,7 +149,7 @@ func (k Maker) entry(typ recordType, meta, raw []byte) *Entry {
 	}
 	codec, body := c.encode(meta, raw)
 	e := &Entry{typ: typ, codec: codec, body: body, metaSum: sha(meta), plainLen: uint64(len(raw))}
-	if codec == codecZstdDict {
+	if codec&^codecFolded == codecZstdDict {
 		e.dict = uint32(k.dictionary.id)
 	}
 	if !k.sealed {

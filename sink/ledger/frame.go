@@ -48,6 +48,9 @@ const (
 	codecRaw      = 0
 	codecZstd     = 1
 	codecZstdDict = 2 // with the dictionary that the header names
+
+	// codecFolded is added to codecs 1 and 2 where the content was folded.
+	codecFolded = 4
 )
 
 // Flags of a header.
@@ -97,6 +100,9 @@ func (h *header) content() bool {
 
 // completes reports whether a group that followers see ends with the record.
 func (h *header) completes() bool { return h.content() && h.flags&flagLast != 0 }
+
+// folded reports whether the content of the body is in folded form.
+func (h *header) folded() bool { return h.codec&codecFolded != 0 }
 
 // appendTo appends the 232 octets of the header to b.
 func (h *header) appendTo(b []byte) []byte {
@@ -170,7 +176,7 @@ func (h *header) validate() error {
 		return fmt.Errorf("record type %#02x is unknown to this version", uint8(h.typ))
 	}
 	switch {
-	case h.codec > codecZstdDict || (h.codec == codecZstdDict) != (h.dict != 0):
+	case !h.knownCodec():
 		return fmt.Errorf("codec %d with dictionary %08x is unknown to this version", h.codec, h.dict)
 	case h.cipher > cipherGCM || h.cipher == cipherGCM && h.bodyLen < tagSize:
 		return fmt.Errorf("cipher %d with a body of %d octets is unknown to this version", h.cipher, h.bodyLen)
@@ -185,6 +191,21 @@ func (h *header) validate() error {
 	}
 	return nil
 }
+
+// knownCodec reports whether the codec is one of this version, with a dictionary
+// where it needs one.
+func (h *header) knownCodec() bool {
+	switch h.codec {
+	case codecRaw, codecZstd, codecZstd | codecFolded:
+		return h.dict == 0
+	case codecZstdDict, codecZstdDict | codecFolded:
+		return h.dict != 0
+	}
+	return false
+}
+
+// compression is the codec without folding.
+func (h *header) compression() uint8 { return h.codec &^ codecFolded }
 
 // frameLen is the length of a frame whose body has n octets, padding included.
 func frameLen(n uint32) uint32 {

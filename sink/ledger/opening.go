@@ -53,7 +53,7 @@ func (l library) opening(f io.ReaderAt, first uint64) *opening {
 // mail.NotFound for a dictionary or key file that is missing, mail.Denied
 // without a key source, and those of keys.Dir.Load.
 func (o *opening) means(ctx context.Context, h *header) (m means, err error) {
-	switch h.codec {
+	switch h.compression() {
 	case codecZstd:
 		m.coder = plain
 	case codecZstdDict:
@@ -144,7 +144,7 @@ type openNote struct {
 	Partition  uint16    `json:"partition"`
 	Software   string    `json:"software,omitempty"`
 	Host       string    `json:"host,omitempty"`
-	Dictionary *dictNote `json:"dictionary,omitempty"` // nil: no record has codec 2
+	Dictionary *dictNote `json:"dictionary,omitempty"` // nil: no record needs one
 	Cipher     uint8     `json:"cipher,omitempty"`     // of the records that are not bookkeeping
 	Epoch      uint64    `json:"epoch,omitempty"`      // of the writer's lease; 0: it had none
 }

@@ -73,6 +73,9 @@ func (r *run) load(ctx context.Context, s *stream, off int64, depth Depth) (int6
 		if e.fault == nil && depth.decodes(&e.head) {
 			e.means, e.closed = s.open.means(ctx, &e.head)
 			r.weight += int64(e.head.plainLen)
+			if e.head.folded() {
+				r.weight += int64(e.head.plainLen) // what was decompressed, and what was unfolded
+			}
 		}
 		ended = e.fault != nil || e.head.typ == typeSeal
 		off += int64(e.head.frameLen)
@@ -113,6 +116,9 @@ func (r *run) shrink() {
 		}
 		if cap(e.scratch.plain) > keepScratch {
 			e.scratch.plain = nil
+		}
+		if cap(e.scratch.open) > keepScratch {
+			e.scratch.open = nil
 		}
 	}
 }
