@@ -170,6 +170,14 @@ func signedContent(b []byte) (content []byte, kind string) {
 	return nil, ""
 }
 
+// OpenSigned returns the message that a signed CMS object wraps (RFC 8551 section
+// 3.5.2), nil where b wraps none; encrypted reports that b is a CMS object whose
+// content is encrypted. The signature is not verified.
+func OpenSigned(b []byte) (content []byte, encrypted bool) {
+	content, kind := signedContent(b)
+	return content, kind == envelopedData
+}
+
 // encapsulated returns the eContent of what follows the type of a SignedData
 // (RFC 5652 section 5): [0] { SEQUENCE { version, digests, SEQUENCE { type, [0] { content } } } }.
 func encapsulated(b []byte) []byte {

@@ -32,6 +32,7 @@ const (
 	Windows  = "windows-1252"
 	ISO2022J = "iso-2022-jp"
 	ISO2022K = "iso-2022-kr"
+	VISCII   = "viscii"
 )
 
 // A Result is decoded text with how it was come by.
@@ -61,6 +62,8 @@ func Decode(b []byte, label string) Result {
 	case label == UTF7:
 		text, bad := decodeUTF7(b)
 		return Result{Text: text, Used: UTF7, Invalid: bad}
+	case label == VISCII:
+		return Result{Text: decodeVISCII(b), Used: VISCII}
 	case label == ISO2022K:
 		return decodeISO2022KR(b)
 	case label == ASCII || meaningless(label):

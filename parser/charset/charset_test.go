@@ -39,6 +39,7 @@ func TestDecode(t *testing.T) {
 		"gb18030":                      {"\xc4\xe3\xba\xc3", "GB18030", "你好", "gb18030"},
 		"big5":                         {"\xa7\xda", "big5-hkscs", "我", "big5"},
 		"mislabelled utf-8":            {"\xe4\xbd\xa0\xe5\xa5\xbd\xef\xbc\x81", "us-ascii", "你好！", "utf-8"},
+		"viscii":                       {"Vi\xaet \x02\x1e \xa5\xff", "csVISCII", "Vi\u1ec7t \u1eb2\u1ef4 \u1ea7\u1eee", "viscii"},
 		"koi8-r":                       {"\xd4\xc5\xd3\xd4", "koi8-r", "тест", "koi8-r"},
 		"windows-1251 misspelt":        {"\xf2\xe5\xf1\xf2", "win-1251", "тест", "windows-1251"},
 		"cp-850":                       {"\x81", "cp-850", "ü", "ibm850"},

@@ -39,6 +39,7 @@ var aliases = map[string]string{
 	"ks_c_5601-1989": "euc-kr", "ks_c_5601": "euc-kr",
 	"cp936": "gbk", "ms936": "gbk", "windows-936": "gbk", "euc-cn": "gbk", "x-euc-cn": "gbk", "gb-2312": "gbk", "gb2312-80": "gbk",
 	"gb-18030": "gb18030", "gb18030-2000": "gb18030", "cp54936": "gb18030",
+	"csviscii": VISCII, "viscii1.1-1": VISCII, "x-viscii": VISCII,
 	"hz": "hz-gb-2312", "hzgb2312": "hz-gb-2312",
 	"cp950": "big5", "ms950": "big5", "windows-950": "big5", "big5hkscs": "big5", "big-5": "big5", "big5-eten": "big5",
 
@@ -96,7 +97,7 @@ func meaningless(label string) bool { return nothing[label] }
 // stateless reports whether octets below 128 mean ASCII in the charset.
 func stateless(label string) bool {
 	switch label {
-	case UTF7, ISO2022J, ISO2022K, "hz-gb-2312", "utf-32":
+	case UTF7, ISO2022J, ISO2022K, VISCII, "hz-gb-2312", "utf-32":
 		return false
 	}
 	return !strings.HasPrefix(label, "utf-16") && !strings.HasPrefix(label, "ibm0")
@@ -104,7 +105,7 @@ func stateless(label string) bool {
 
 func known(label string) bool {
 	switch label {
-	case UTF8, ASCII, UTF7, ISO2022K:
+	case UTF8, ASCII, UTF7, ISO2022K, VISCII:
 		return true
 	}
 	enc, _ := lookup(label)
@@ -114,7 +115,7 @@ func known(label string) bool {
 // lookup finds the decoder of x/text and the name of a label; nil if there is none.
 func lookup(label string) (encoding.Encoding, string) {
 	switch label {
-	case UTF8, ASCII, UTF7, ISO2022K, "iso-2022-cn", "replacement":
+	case UTF8, ASCII, UTF7, ISO2022K, VISCII, "iso-2022-cn", "replacement":
 		return nil, ""
 	case "hz-gb-2312": // htmlindex maps it to the replacement decoder, which gives one U+FFFD
 		return simplifiedchinese.HZGB2312, label

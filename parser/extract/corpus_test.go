@@ -17,7 +17,7 @@ import (
 
 // tools gives the parser to the readers, as the program does.
 func tools() extract.Tools {
-	return extract.Tools{Mail: parser.Parse, Part: parser.PartReader}
+	return extract.Tools{Signed: parser.OpenSigned, Mail: parser.Parse, Part: parser.PartReader}
 }
 
 func read(tb testing.TB, name, ctype string, b []byte) extract.Result {

@@ -34,7 +34,7 @@ type Result struct {
 	Unpacked  int64  // octets that came out of decompression, for a budget over many documents
 }
 
-// Tools read what this package does not. A nil PDF, Mail or Part leaves these
+// Tools read what this package does not. A nil PDF, Signed, Mail or Part leaves these
 // documents unsupported; a nil Image says that pictures have no text.
 type Tools struct {
 	// PDF makes text of a PDF document, of at most limit octets. It sets Text,
@@ -42,6 +42,9 @@ type Tools struct {
 	PDF func(ctx context.Context, b []byte, limit int) Result
 	// Image does the same for a picture, by OCR.
 	Image func(ctx context.Context, b []byte, limit int) Result
+	// Signed opens a signed CMS object, or says that it is an encrypted one
+	// (parser.OpenSigned).
+	Signed func(b []byte) (content []byte, encrypted bool)
 	// Mail parses a message (parser.Parse), and Part reads the decoded octets of
 	// one of its leaves (parser.PartReader).
 	Mail func(raw []byte) *mail.Message
@@ -56,7 +59,7 @@ func Text(ctx context.Context, doc Document, lim Limits, tools Tools) Result {
 	lim = lim.orDefault()
 	w := &work{
 		ended: ctx.Err, lim: lim, entries: lim.Entries, unpacked: lim.Unpacked,
-		pdf: bind(ctx, tools.PDF), image: bind(ctx, tools.Image), parse: tools.Mail, part: tools.Part,
+		pdf: bind(ctx, tools.PDF), image: bind(ctx, tools.Image), open: tools.Signed, parse: tools.Mail, part: tools.Part,
 	}
 	res := w.read(doc, lim.Text, 0)
 	res.Unpacked = lim.Unpacked - w.unpacked
@@ -71,6 +74,7 @@ type work struct {
 	unpacked int64
 
 	pdf, image func(b []byte, limit int) Result // nil where there is none
+	open       func(b []byte) (content []byte, encrypted bool)
 	parse      func(raw []byte) *mail.Message
 	part       func(io.ReaderAt, mail.Part) io.Reader
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,6 +51,7 @@ func documents(tb testing.TB) map[string][]byte {
 			"--x\nContent-Type: application/rtf; name=a.rtf\n\n{\\rtf1 inside}\n--x\nContent-Type: text/plain; name=b.txt\nContent-Disposition: attachment; filename=b.txt\n\nmore\n--x--\n"),
 		"fault.doc": []byte("\xffWPC\x00\x01 words that remain\x00\x02ab\x00"),
 	}
+	docs["signed.p7m"] = smimeOf("\x02", docs["mail.eml"])
 	docs["letter.docx"] = docxOf(tb)
 	docs["book.xlsx"] = xlsxOf(tb)
 	docs["slides.pptx"] = pptxOf(tb)
@@ -64,6 +66,18 @@ func documents(tb testing.TB) map[string][]byte {
 	docs["files.7z"] = sevenZipOf("größe.txt", "in 7z")
 	docs["files.rar"] = rarOf("a.txt", "in RAR")
 	return docs
+}
+
+// smimeOf is a CMS object of a type of RFC 5652 (2 is SignedData, 3 EnvelopedData)
+// whose content is a message.
+func smimeOf(kind string, message []byte) []byte {
+	const oid = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07"
+	der := func(tag byte, parts ...string) string {
+		body := strings.Join(parts, "")
+		return string([]byte{tag, 0x82, byte(len(body) >> 8), byte(len(body))}) + body
+	}
+	content := der(0x30, oid+"\x01", der(0xa0, der(0x04, string(message))))
+	return []byte(der(0x30, oid+kind, der(0xa0, der(0x30, "\x02\x01\x01", der(0x31), content, der(0x31)))))
 }
 
 func docxOf(tb testing.TB) []byte {

@@ -32,9 +32,10 @@ const (
 	PPT      Kind = "ppt" // [MS-PPT]
 	OLE      Kind = "ole" // a compound file that is none of these
 	RTF      Kind = "rtf"
-	Mail     Kind = "mail" // RFC 5322, MHTML too
-	MSG      Kind = "msg"  // [MS-OXMSG]
-	TNEF     Kind = "tnef" // [MS-OXTNEF]
+	Mail     Kind = "mail"  // RFC 5322, MHTML too
+	SMIME    Kind = "smime" // RFC 8551, application/pkcs7-mime
+	MSG      Kind = "msg"   // [MS-OXMSG]
+	TNEF     Kind = "tnef"  // [MS-OXTNEF]
 	ZIP      Kind = "zip"
 	SevenZip Kind = "7z"
 	RAR      Kind = "rar"
@@ -68,6 +69,7 @@ var types = map[string]Kind{
 	"text/rtf": RTF, "application/rtf": RTF, "application/pdf": PDF, "application/x-pdf": PDF,
 	"application/msword": DOC, "application/vnd.ms-excel": XLS, "application/vnd.ms-powerpoint": PPT,
 	"application/vnd.ms-outlook": MSG, "application/ms-tnef": TNEF, "application/vnd.ms-tnef": TNEF,
+	"application/pkcs7-mime": SMIME, "application/x-pkcs7-mime": SMIME,
 	"message/rfc822": Mail, "message/global": Mail, "multipart/related": Mail,
 	"application/zip": ZIP, "application/x-zip-compressed": ZIP, "application/x-7z-compressed": SevenZip,
 	"application/vnd.rar": RAR, "application/x-rar-compressed": RAR, "application/x-rar": RAR,
@@ -100,7 +102,7 @@ var extensions = map[string]Kind{
 	".pptx": PPTX, ".pptm": PPTX, ".ppsx": PPTX, ".ppsm": PPTX, ".potx": PPTX, ".potm": PPTX,
 	".odt": ODF, ".ott": ODF, ".ods": ODF, ".ots": ODF, ".odp": ODF, ".otp": ODF, ".odg": ODF, ".fodt": ODF, ".fods": ODF, ".fodp": ODF, ".sxw": ODF, ".sxc": ODF, ".sxi": ODF,
 	".doc": DOC, ".dot": DOC, ".xls": XLS, ".xlt": XLS, ".xla": XLS, ".ppt": PPT, ".pps": PPT, ".pot": PPT, ".rtf": RTF,
-	".eml": Mail, ".mht": Mail, ".mhtml": Mail, ".msg": MSG, ".oft": MSG, ".tnef": TNEF,
+	".p7m": SMIME, ".eml": Mail, ".mht": Mail, ".mhtml": Mail, ".msg": MSG, ".oft": MSG, ".tnef": TNEF,
 	".zip": ZIP, ".jar": ZIP, ".7z": SevenZip, ".rar": RAR, ".tar": Tar, ".gz": Gzip, ".tgz": Gzip, ".bz2": Bzip2, ".tbz": Bzip2, ".tbz2": Bzip2, ".xz": XZ, ".txz": XZ,
 	".png": Image, ".jpg": Image, ".jpeg": Image, ".gif": Image, ".bmp": Image, ".tif": Image, ".tiff": Image, ".webp": Image, ".heic": Image, ".ico": Image,
 	".mp3": Binary, ".mp4": Binary, ".wav": Binary, ".mov": Binary, ".avi": Binary, ".mkv": Binary, ".ogg": Binary, ".exe": Binary, ".dll": Binary, ".so": Binary,
@@ -188,7 +190,7 @@ func textual(k Kind) bool {
 }
 
 // exempt reports whether a declared kind is believed against the look of text.
-func exempt(k Kind) bool { return k == Binary || k == ODF || k == Image }
+func exempt(k Kind) bool { return k == Binary || k == ODF || k == Image || k == SMIME }
 
 // kindOfText tells what text the octets look like, or Unknown.
 func kindOfText(head []byte) Kind {

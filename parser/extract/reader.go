@@ -25,6 +25,8 @@ func (r *reading) reader() func(*reading) error {
 		return (*reading).card
 	case Mail:
 		return (*reading).mail
+	case SMIME:
+		return (*reading).smime
 	case TNEF:
 		return (*reading).tnef
 	case SevenZip:

@@ -39,6 +39,8 @@ func TestStatuses(t *testing.T) {
 		"rights.doc":   {oleOf(file{name: "\x09DRMContent", data: "x"}), "ole", mail.TextEncrypted},
 		"sealed.odt":   {zipOf(t, file{name: "mimetype", data: "x"}, file{name: "META-INF/manifest.xml", data: "<m><encryption-data/></m>"}, file{name: "content.xml", data: "\x00"}), "odf", mail.TextEncrypted},
 		"sealed.txt":   {[]byte("-----BEGIN PGP MESSAGE-----\n\nx\n"), "plain", mail.TextEncrypted},
+		"sealed.p7m":   {smimeOf("\x03", []byte("Subject: hidden\n\n")), "smime", mail.TextEncrypted},
+		"packed.p7m":   {smimeOf("\x09", []byte("x")), "smime", mail.TextUnsupported},
 		"sealed.rar":   {sealedRAR(), "rar", mail.TextEncrypted},
 		"draw.vsd":     {oleOf(file{name: "VisioDocument", data: "x"}), "ole", mail.TextUnsupported},
 		"paper.pdf":    {[]byte("%PDF-1.4"), "pdf", mail.TextUnsupported},

@@ -8,7 +8,7 @@ var versions = map[Kind]int{
 	Plain: 1, HTML: 1, XML: 1, Calendar: 1, Card: 1,
 	DOCX: 1, XLSX: 1, PPTX: 1, ODF: 1,
 	DOC: 1, XLS: 1, PPT: 1, RTF: 1,
-	Mail: 1, MSG: 1, TNEF: 1,
+	Mail: 1, SMIME: 1, MSG: 1, TNEF: 1,
 	ZIP: 1, SevenZip: 1, RAR: 1, Tar: 1, Gzip: 1, Bzip2: 1, XZ: 1, OLE: 1,
 }
 

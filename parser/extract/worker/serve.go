@@ -74,7 +74,7 @@ func (r *request) text(ctx context.Context, data []byte) (res extract.Result) {
 			res = extract.Result{Status: mail.TextFailed, Detail: fmt.Sprintf("a reader panicked: %.100v", v)}
 		}
 	}()
-	tools := extract.Tools{Mail: parser.Parse, Part: parser.PartReader}
+	tools := extract.Tools{Signed: parser.OpenSigned, Mail: parser.Parse, Part: parser.PartReader}
 	if r.pdf != nil {
 		tools.PDF = r.readPDF
 	}
