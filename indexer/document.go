@@ -12,6 +12,7 @@ import (
 
 	bleve "github.com/blevesearch/bleve/v2/document"
 
+	"github.com/mailkeep/mailkeep/indexer/segments"
 	"github.com/mailkeep/mailkeep/indexer/threads"
 	"github.com/mailkeep/mailkeep/mail"
 )
@@ -92,11 +93,7 @@ type document struct {
 
 // bleve returns the document in the engine's type.
 func (d *document) bleve() *bleve.Document {
-	out := bleve.NewDocument(docID(d.seq))
-	for _, f := range d.fields {
-		out.AddField(f)
-	}
-	return out
+	return (&segments.Content{Fields: d.fields}).Document(docID(d.seq))
 }
 
 // docID returns the document id of a record; ids sort by position.
@@ -147,6 +144,7 @@ func newDocument(r mail.Record, msg *mail.Message, date time.Time) *document {
 // A builder collects the fields of one document and the hash of what went in.
 type builder struct {
 	doc    *document
+	made   analysis // the last field
 	sum    hash.Hash
 	status map[string]bool
 }
@@ -178,7 +176,7 @@ func (b *builder) words(name string, limit int, texts ...string) *field {
 		return nil
 	}
 	b.doc.octets += len(text)
-	f := words(name, text)
+	f := b.made.words(name, text)
 	b.doc.fields = append(b.doc.fields, f)
 	return f
 }
@@ -217,11 +215,11 @@ func clip(s string, n int) string {
 // keywords adds a field of the values. A name must not be given twice.
 func (b *builder) keywords(name string, values ...string) {
 	b.note(name, values...)
-	f := keywords(name, values)
-	if len(f.terms) >= maxKeywords {
+	f := b.made.keywords(name, values...)
+	if len(f.Terms) >= maxKeywords {
 		b.status[string(mail.TextTruncated)] = true
 	}
-	if len(f.terms) > 0 {
+	if len(f.Terms) > 0 {
 		b.doc.fields = append(b.doc.fields, f)
 	}
 }
@@ -231,7 +229,7 @@ func (b *builder) keywords(name string, values ...string) {
 func (b *builder) record(r mail.Record, m *mail.Message, date time.Time) {
 	key := orderKey(date, r.ID.Seq)
 	b.note(fieldOrder, key)
-	b.doc.fields = append(b.doc.fields, column(fieldOrder, key))
+	b.doc.fields = append(b.doc.fields, b.made.column(fieldOrder, key))
 	if r.Kind == mail.KindReference {
 		b.keywords(fieldOf, docID(r.Of.Seq))
 	}

@@ -15,6 +15,7 @@ import (
 	index "github.com/blevesearch/bleve_index_api"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/mailkeep/mailkeep/indexer/segments"
 	"github.com/mailkeep/mailkeep/mail"
 )
 
@@ -73,6 +74,7 @@ func registerAsyncErrors() {
 				e.(*engine).fail(fmt.Errorf("in the background: %w", err))
 			}
 		}
+		segments.Register()
 	})
 }
 

@@ -155,7 +155,7 @@ func runChild(t *testing.T, dir string, r *rand.Rand) (reported uint64, died boo
 // liveDir is where the first shard of an index is, as long as nothing befell it.
 func liveDir(dir string) string { return filepath.Join(dir, dirName(1)) }
 
-func segments(t *testing.T, dir string) []string {
+func segmentFiles(t *testing.T, dir string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(liveDir(dir), engineDir, "store", "*.zap"))
 	if err != nil || len(names) == 0 {
@@ -181,16 +181,16 @@ func TestDamagedIndexIsSetAsideAndRebuilt(t *testing.T) {
 	l := corpus(200, 8)
 	want := summary(t, indexed(t, l))
 	for name, damage := range map[string]func(t *testing.T, dir string){
-		"flipped bit in a segment": func(t *testing.T, dir string) { flip(t, segments(t, dir)[0], 500) },
+		"flipped bit in a segment": func(t *testing.T, dir string) { flip(t, segmentFiles(t, dir)[0], 500) },
 		"flipped checksum": func(t *testing.T, dir string) {
-			info, err := os.Stat(segments(t, dir)[0])
+			info, err := os.Stat(segmentFiles(t, dir)[0])
 			if err != nil {
 				t.Fatal(err)
 			}
-			flip(t, segments(t, dir)[0], info.Size()-1)
+			flip(t, segmentFiles(t, dir)[0], info.Size()-1)
 		},
-		"cut segment":     func(t *testing.T, dir string) { os.Truncate(segments(t, dir)[0], 100) },
-		"missing segment": func(t *testing.T, dir string) { os.Remove(segments(t, dir)[0]) },
+		"cut segment":     func(t *testing.T, dir string) { os.Truncate(segmentFiles(t, dir)[0], 100) },
+		"missing segment": func(t *testing.T, dir string) { os.Remove(segmentFiles(t, dir)[0]) },
 		"missing store":   func(t *testing.T, dir string) { os.RemoveAll(filepath.Join(liveDir(dir), engineDir, "store")) },
 		"missing meta":    func(t *testing.T, dir string) { os.Remove(filepath.Join(liveDir(dir), engineDir, "index_meta.json")) },
 		"garbled meta": func(t *testing.T, dir string) {

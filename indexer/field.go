@@ -1,37 +1,20 @@
 package indexer
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math/bits"
-	"strings"
 
 	index "github.com/blevesearch/bleve_index_api"
 	segment "github.com/blevesearch/scorch_segment_api/v2"
+
+	"github.com/mailkeep/mailkeep/indexer/segments"
 )
 
-// A field is one analysed field of a document, in the shape that the engine
-// wants. It is analysed where the message is parsed and not by the engine, so
-// that the work is spread over the workers and a fault in it stays with its
-// message.
-type field struct {
-	name   string
-	opts   index.FieldIndexingOptions
-	value  []byte // of stored fields
-	terms  index.TokenFrequencies
-	length int
-}
-
-func (f *field) Name() string                                     { return f.name }
-func (f *field) Value() []byte                                    { return f.value }
-func (f *field) ArrayPositions() []uint64                         { return nil }
-func (f *field) EncodedFieldType() byte                           { return 't' }
-func (f *field) Analyze()                                         {}
-func (f *field) Options() index.FieldIndexingOptions              { return f.opts }
-func (f *field) AnalyzedTokenFrequencies() index.TokenFrequencies { return f.terms }
-func (f *field) NumPlainTextBytes() uint64                        { return 0 }
-
-// AnalyzedLength is what the engine keeps with each posting as the length of
-// the field. It is kept in one octet: see lengthClass.
-func (f *field) AnalyzedLength() int { return lengthClass(f.length) }
+// A field is one analysed field of a document. It is analysed where the message
+// is parsed and not by the engine, so that the work is spread over the workers
+// and a fault in it stays with its message.
+type field = segments.Field
 
 // lengthClass returns n in steps of an eighth of it, 1 to 127; texts of more than
 // 2^18 tokens count as of that many. It is never 0: the engine forgets the only
@@ -43,9 +26,6 @@ func lengthClass(n int) int {
 	e := bits.Len(uint(n)) - 4
 	return min(8*e+n>>e, 127)
 }
-
-// Size is the engine's estimate of memory; nothing of ours depends on it.
-func (f *field) Size() int { return len(f.value) + 64*len(f.terms) + 48*f.length }
 
 // How the places of a term are kept.
 //
@@ -92,22 +72,21 @@ func termCount(freq uint64) uint64 {
 	return freq / 2
 }
 
-// An analysis makes a field of words. What it makes for the engine is cut from
-// few pieces of memory: a mail has hundreds of different words.
+// An analysis makes fields of words, one after the other: its memory is used again
+// for the next.
 type analysis struct {
-	terms  index.TokenFrequencies
+	tokens tokenizer
+	slots  []uint32 // number of a term and 1 by hash, or 0; their count is a power of two
+	terms  []seenTerm
+	text   []byte // of the terms
 	length int
-
-	seen   []seenTerm // Frequency of a term is its number here, until finish
 	steps  []step
-	again  int // how many terms have more than one place
-	single []index.TokenFreq
-	names  strings.Builder
+	places []byte
 }
 
 // A seenTerm is a term and its places.
 type seenTerm struct {
-	freq        *index.TokenFreq
+	hash, end   uint32 // end in text
 	first, last int
 	// The distances from place to place are a chain in steps, from head to tail,
 	// both counted from 1.
@@ -119,40 +98,41 @@ type step struct {
 	next     int32
 }
 
-// room is how many terms are made room for at once.
-const room = 64
-
 // words analyses text into a field with positions.
-func words(name, text string) *field {
-	n := 8 + len(text)/12
-	a := analysis{terms: make(index.TokenFrequencies, n), seen: make([]seenTerm, 0, n), steps: make([]step, 0, n)}
-	t := tokenizer{buf: make([]byte, 0, maxToken)}
-	t.each(text, func(k token) bool {
+func (a *analysis) words(name, text string) *field {
+	a.begin(len(text))
+	a.tokens.pos = 0
+	a.tokens.each(text, func(k token) bool {
 		a.add(k)
 		return true
 	})
-	a.finish()
-	return &field{name: name, opts: index.IndexField | index.IncludeTermVectors, terms: a.terms, length: a.length}
+	return a.finish(name)
+}
+
+func (a *analysis) begin(octets int) {
+	a.terms, a.text, a.steps, a.places, a.length = a.terms[:0], a.text[:0], a.steps[:0], a.places[:0], 0
+	n := 1 << bits.Len(uint(16+octets/8))
+	if cap(a.slots) < n {
+		a.slots = make([]uint32, n)
+		return
+	}
+	a.slots = a.slots[:n]
+	clear(a.slots)
 }
 
 func (a *analysis) add(k token) {
 	a.length++
-	tf := a.terms[string(k.term)]
-	if tf == nil {
-		tf = a.next()
-		tf.SetFrequency(len(a.seen))
-		a.seen = append(a.seen, seenTerm{freq: tf, first: k.pos, last: k.pos, places: 1})
-		a.terms[a.name(k.term)] = tf
+	s, fresh := a.lookUp(segments.Hash(k.term), k.term)
+	if fresh {
+		s.first, s.last, s.places = k.pos, k.pos, 1
 		return
 	}
-	s := &a.seen[tf.Frequency()]
 	if s.last == k.pos {
 		return // two spellings that are one after all
 	}
 	a.steps = append(a.steps, step{distance: uint64(k.pos - s.last)})
 	at := int32(len(a.steps))
 	if s.places == 1 {
-		a.again++
 		s.head = at
 	} else {
 		a.steps[s.tail-1].next = at
@@ -161,79 +141,107 @@ func (a *analysis) add(k token) {
 	s.places++
 }
 
-func (a *analysis) next() *index.TokenFreq {
-	if len(a.single) == cap(a.single) {
-		a.single = make([]index.TokenFreq, 0, room)
+// lookUp returns the place of a term, which is good until the next call, and
+// whether it is new.
+func (a *analysis) lookUp(hash uint32, term []byte) (s *seenTerm, fresh bool) {
+	mask := uint32(len(a.slots) - 1)
+	i := hash & mask
+	for ; a.slots[i] != 0; i = (i + 1) & mask {
+		n := a.slots[i] - 1
+		if s := &a.terms[n]; s.hash == hash && bytes.Equal(a.term(n), term) {
+			return s, false
+		}
 	}
-	a.single = append(a.single, index.TokenFreq{})
-	return &a.single[len(a.single)-1]
+	a.text = append(a.text, term...)
+	a.terms = append(a.terms, seenTerm{hash: hash, end: uint32(len(a.text))})
+	a.slots[i] = uint32(len(a.terms))
+	if 2*len(a.terms) > len(a.slots) {
+		a.grow()
+	}
+	return &a.terms[len(a.terms)-1], true
 }
 
-// name keeps the octets of a term.
-func (a *analysis) name(term []byte) string {
-	if a.names.Cap()-a.names.Len() < len(term) {
-		a.names = strings.Builder{}
-		a.names.Grow(room * 8)
+func (a *analysis) grow() {
+	a.slots = make([]uint32, 2*len(a.slots))
+	mask := uint32(len(a.slots) - 1)
+	for n := range a.terms {
+		i := a.terms[n].hash & mask
+		for a.slots[i] != 0 {
+			i = (i + 1) & mask
+		}
+		a.slots[i] = uint32(n) + 1
 	}
-	n := a.names.Len()
-	a.names.Write(term)
-	return a.names.String()[n:]
 }
 
-// finish gives the terms their frequencies and locations. The first two distances
-// go where they take the least room.
-func (a *analysis) finish() {
-	places := make([]index.TokenLocation, 0, a.again)
-	links := make([]*index.TokenLocation, 0, a.again)
-	rest := make([]uint64, 0, len(a.steps))
-	for i := range a.seen {
-		s := &a.seen[i]
-		if s.places == 1 {
-			s.freq.SetFrequency(2*s.first + 1)
-			continue
+func (a *analysis) term(n uint32) []byte {
+	if n == 0 {
+		return a.text[:a.terms[0].end]
+	}
+	return a.text[a.terms[n-1].end:a.terms[n].end]
+}
+
+// finish makes the field of the terms.
+func (a *analysis) finish(name string) *field {
+	f := &field{
+		Name: name, Options: index.IndexField | index.IncludeTermVectors,
+		Length: uint32(lengthClass(a.length)), Terms: make([]segments.Term, len(a.terms)),
+	}
+	for i := range a.terms {
+		s := &a.terms[i]
+		frequency := 2*uint32(s.first) + 1
+		if s.places > 1 {
+			frequency = 2 * uint32(s.places)
+			a.pack(s)
 		}
-		from := len(rest)
-		for at := s.head; at != 0; at = a.steps[at-1].next {
-			rest = append(rest, a.steps[at-1].distance)
-		}
-		l := index.TokenLocation{Position: s.first, Start: int(rest[from])}
-		if s.places > 2 {
-			l.End = int(rest[from+1])
-		}
-		if s.places > 3 {
-			l.ArrayPositions = rest[from+2 : len(rest) : len(rest)]
-		}
-		places = append(places, l)
-		links = append(links, &places[len(places)-1])
-		n := len(links)
-		s.freq.Locations = links[n-1 : n : n]
-		s.freq.SetFrequency(2 * int(s.places))
+		f.Terms[i] = segments.Term{Hash: s.hash, Frequency: frequency, End: s.end, PlacesEnd: uint32(len(a.places))}
+	}
+	both := append(append(make([]byte, 0, len(a.text)+len(a.places)), a.text...), a.places...)
+	f.Text, f.Places = both[:len(a.text):len(a.text)], both[len(a.text):]
+	return f
+}
+
+// pack appends the location of a term with several places, as the engine has it
+// in its files. The first two distances go where they take the least room.
+func (a *analysis) pack(s *seenTerm) {
+	second, rest, more := uint64(0), int32(0), max(s.places-3, 0)
+	first := a.steps[s.head-1]
+	if first.next != 0 {
+		next := a.steps[first.next-1]
+		second, rest = next.distance, next.next
+	}
+	for _, n := range [...]uint64{uint64(s.first), first.distance, second, uint64(more)} {
+		a.places = binary.AppendUvarint(a.places, n)
+	}
+	for ; rest != 0; rest = a.steps[rest-1].next {
+		a.places = binary.AppendUvarint(a.places, a.steps[rest-1].distance)
 	}
 }
 
 // keywords makes a field of whole terms, without positions: of the first
 // maxKeywords different values, each cut at maxKeyword octets.
-func keywords(name string, values []string) *field {
-	f := &field{name: name, opts: index.IndexField}
-	f.terms = make(index.TokenFrequencies, len(values))
-	all := make([]index.TokenFreq, len(values))
-	for i, v := range values {
-		if v != "" && len(f.terms) < maxKeywords {
-			all[i].SetFrequency(1)
-			f.terms[clip(v, maxKeyword)] = &all[i]
+func (a *analysis) keywords(name string, values ...string) *field {
+	a.begin(len(values) * 16)
+	for _, v := range values {
+		if v != "" && len(a.terms) < maxKeywords {
+			term := []byte(clip(v, maxKeyword))
+			a.lookUp(segments.Hash(term), term)
 		}
+	}
+	f := &field{Name: name, Options: index.IndexField, Length: 1, Terms: make([]segments.Term, len(a.terms)), Text: bytes.Clone(a.text)}
+	for i, s := range a.terms {
+		f.Terms[i] = segments.Term{Hash: s.hash, Frequency: 1, End: s.end}
 	}
 	return f
 }
 
 // column makes a field with one term, which can be read back by document.
-func column(name, value string) *field {
-	f := keywords(name, []string{value})
-	f.opts |= index.DocValues
+func (a *analysis) column(name, value string) *field {
+	f := a.keywords(name, value)
+	f.Options |= index.DocValues
 	return f
 }
 
 // stored makes a field that is kept but not indexed.
 func stored(name string, value []byte) *field {
-	return &field{name: name, opts: index.StoreField, value: value}
+	return &field{Name: name, Options: index.StoreField, Value: value, Length: 1}
 }

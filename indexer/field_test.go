@@ -1,6 +1,7 @@
 package indexer
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	index "github.com/blevesearch/bleve_index_api"
 	segment "github.com/blevesearch/scorch_segment_api/v2"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -19,32 +19,42 @@ import (
 // A fakePosting is what the engine gives back of a term.
 type fakePosting struct {
 	segment.Posting
-	tf *index.TokenFreq
+	frequency uint64
+	places    []byte
 }
 
-func (p fakePosting) Frequency() uint64 { return uint64(p.tf.Frequency()) }
+func (p fakePosting) Frequency() uint64 { return p.frequency }
 
-func (p fakePosting) Locations() (out []segment.Location) {
-	for _, l := range p.tf.Locations {
-		out = append(out, fakeLocation{l: l})
+func (p fakePosting) Locations() []segment.Location {
+	if len(p.places) == 0 {
+		return nil
 	}
-	return out
+	var all []uint64
+	for b := p.places; len(b) > 0; {
+		v, n := binary.Uvarint(b)
+		all, b = append(all, v), b[n:]
+	}
+	if uint64(len(all)-4) != all[3] {
+		panic(fmt.Sprintf("%d numbers, of which %d are array positions", len(all), all[3]))
+	}
+	return []segment.Location{fakeLocation{l: all}}
 }
 
 type fakeLocation struct {
 	segment.Location
-	l *index.TokenLocation
+	l []uint64
 }
 
-func (l fakeLocation) Pos() uint64              { return uint64(l.l.Position) }
-func (l fakeLocation) Start() uint64            { return uint64(l.l.Start) }
-func (l fakeLocation) End() uint64              { return uint64(l.l.End) }
-func (l fakeLocation) ArrayPositions() []uint64 { return l.l.ArrayPositions }
+func (l fakeLocation) Pos() uint64              { return l.l[0] }
+func (l fakeLocation) Start() uint64            { return l.l[1] }
+func (l fakeLocation) End() uint64              { return l.l[2] }
+func (l fakeLocation) ArrayPositions() []uint64 { return l.l[4:] }
 
 // TestPlacesArePackedWithoutLoss: what words packs, readPlaces unpacks.
 func TestPlacesArePackedWithoutLoss(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(4, 4))
+	var made analysis
 	for n := range 200 {
 		var text strings.Builder
 		for range n * 3 {
@@ -57,14 +67,21 @@ func TestPlacesArePackedWithoutLoss(t *testing.T) {
 			return true
 		})
 		got := map[string][]uint64{}
-		for term, tf := range words("x", text.String()).terms {
-			got[term] = readPlaces(nil, fakePosting{tf: tf})
-			if c := termCount(uint64(tf.Frequency())); c != uint64(len(got[term])) {
+		f := made.words("x", text.String())
+		from, places := uint32(0), uint32(0)
+		for _, k := range f.Terms {
+			term := string(f.Text[from:k.End])
+			if got[term] != nil {
+				t.Fatalf("%q is there twice", term)
+			}
+			got[term] = readPlaces(nil, fakePosting{frequency: uint64(k.Frequency), places: f.Places[places:k.PlacesEnd]})
+			if c := termCount(uint64(k.Frequency)); c != uint64(len(got[term])) {
 				t.Fatalf("%q counts %d, has %d places", term, c, len(got[term]))
 			}
-			if tf.Frequency() == 1 {
+			if k.Frequency == 1 {
 				t.Fatalf("%q has the frequency 1, which the engine keeps without its place", term)
 			}
+			from, places = k.End, k.PlacesEnd
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Fatalf("%q (-want +got):\n%s", text.String(), d)
@@ -97,7 +114,7 @@ func TestLanguage(t *testing.T) {
 		"el": "Καλημέρα σας κύριε",
 		"":   "42 lorem 17",
 	} {
-		if got := language(words(fieldBody, text), text); got != want {
+		if got := language(new(analysis).words(fieldBody, text), text); got != want {
 			t.Errorf("%q is of %q, want %q", text, got, want)
 		}
 	}

@@ -41,6 +41,8 @@ var wordLanguages = func() map[string][]string {
 }()
 
 const (
+	longestFunctionWord = 20 // octets; no word is longer
+
 	minEvidence  = 4    // function words that tell a language
 	lookAtScript = 1000 // characters that are looked at for a script
 )
@@ -53,11 +55,14 @@ func language(body *field, text string) string {
 		return ""
 	}
 	count := map[string]int{}
-	for w, codes := range wordLanguages {
-		if tf := body.terms[w]; tf != nil {
-			for _, code := range codes {
-				count[code] += int(termCount(uint64(tf.Frequency())))
-			}
+	from := uint32(0)
+	for _, t := range body.Terms {
+		term := body.Text[from:t.End]
+		if from = t.End; len(term) > longestFunctionWord {
+			continue
+		}
+		for _, code := range wordLanguages[string(term)] {
+			count[code] += int(termCount(uint64(t.Frequency)))
 		}
 	}
 	best, second := "", 0
