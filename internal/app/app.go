@@ -55,9 +55,9 @@ type App struct {
 	partitions []*partition
 	poller     *poller.Poller // nil without the role
 	seen       *sessionsSeen
-	signing    *tlog.Key                // role archive
-	anchorer   *tlog.Anchorer           // nil if nobody is asked
-	tokens     map[string]*oauth.Source // by mailbox; those with a password left out
+	signing    *tlog.Key                 // role archive
+	anchorers  map[uint16]*tlog.Anchorer // by partition; none for those about which nobody is asked
+	tokens     map[string]*oauth.Source  // by mailbox; those with a password left out
 	// opened is set when all of the above is; the doors answer before.
 	opened atomic.Bool
 	// storeFinding is what the store was found to keep; nil: it was not tried.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"time"
 
 	"github.com/mailkeep/mailkeep/mail"
@@ -29,10 +30,10 @@ func (a *App) logStatus(p *partition) *LogStatus {
 	c := p.log.Latest()
 	s := statusOf(c)
 	err := p.log.Healthy()
-	if p.number == 0 && a.anchorer != nil {
-		last := a.anchorer.Last()
+	if anchorer := a.anchorers[p.number]; anchorer != nil {
+		last := anchorer.Last()
 		s.Anchored, s.AnchoredAt, s.AnchoredBy = last.Size, last.Time, last.By
-		err = errors.Join(err, a.anchorer.Healthy())
+		err = errors.Join(err, anchorer.Healthy())
 	}
 	if err != nil {
 		s.Problem = err.Error()
@@ -116,7 +117,7 @@ func (c *Client) prove(b *tlog.Bundle, leaf uint64, trust tlog.Trust) (err error
 
 // anchored looks for an anchor over the leaf, and takes its time stamps.
 func (c *Client) anchored(b *tlog.Bundle, leaf uint64, trust tlog.Trust) (tlog.Checkpoint, bool, error) {
-	dir, err := c.dir.root.Sub(anchorsDir)
+	dir, err := c.dir.root.Sub(path.Join(anchorsDir, tlog.AnchorPath(b.ID.Partition)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return tlog.Checkpoint{}, false, nil
 	}
@@ -187,10 +188,7 @@ func (v *verifier) logFinding(p uint16) func(tlog.Finding) {
 
 // anchors returns the heads that others vouch for.
 func (v *verifier) anchors(p uint16, trust tlog.Trust, found func(tlog.Finding)) ([]tlog.Claim, error) {
-	if p != 0 {
-		return nil, nil // the first log is the one that is anchored
-	}
-	dir, err := v.client.dir.root.Sub(anchorsDir)
+	dir, err := v.client.dir.root.Sub(path.Join(anchorsDir, tlog.AnchorPath(p)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -201,6 +199,6 @@ func (v *verifier) anchors(p uint16, trust tlog.Trust, found func(tlog.Finding))
 	if err != nil {
 		return nil, joinClose(err, dir)
 	}
-	claims, err := tlog.Anchors(tlog.AnchorCheck{FS: dir, Trust: trust, Roots: roots, Witnesses: witnesses, Found: found})
+	claims, err := tlog.Anchors(tlog.AnchorCheck{FS: dir, Trust: trust, Partition: p, Roots: roots, Witnesses: witnesses, Found: found})
 	return claims, joinClose(err, dir)
 }

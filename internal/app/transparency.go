@@ -158,8 +158,8 @@ func (a *App) followLog(ctx context.Context, p *partition) error {
 }
 
 // openAnchors has the archive's checkpoints anchored, if anybody is to be asked.
-// The log of the first partition is the one that is anchored; it names the heads
-// of the others.
+// Witnesses are asked about the log of the first partition, which names the heads of
+// the others; time stamp authorities about each, so that a proof carries its time.
 func (a *App) openAnchors(ctx context.Context) error {
 	t := a.cfg.Transparency
 	if !a.has(RoleArchive) || len(t.TSAs())+len(t.Witnesses) == 0 {
@@ -169,19 +169,41 @@ func (a *App) openAnchors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dir, err := durable.MakeDir(filepath.Join(a.dir.Path, anchorsDir))
+	o := tlog.AnchorOptions{
+		TSAs: t.TSAs(), Roots: roots, Post: post(&http.Client{}), Interval: time.Duration(t.AnchorInterval), Logger: a.log,
+		Asked: func(_ string, err error) { a.metrics.Failed("anchor", err) },
+	}
+	h := &heads{partitions: a.partitions}
+	var all []*tlog.Anchorer
+	for i, p := range a.partitions {
+		o.Head, o.Witnesses = h.anchor, witnesses
+		if i > 0 {
+			o.Head, o.Witnesses = func(ctx context.Context) (tlog.Checkpoint, error) { return signNow(ctx, p) }, nil
+		}
+		anchorer, err := a.openAnchor(p, o)
+		if err != nil {
+			return err
+		}
+		all = append(all, anchorer)
+	}
+	a.life.work(ctx, "anchorer", func(ctx context.Context) error { return tlog.RunAnchorers(ctx, all...) })
+	return nil
+}
+
+// openAnchor makes the anchorer of a partition's log.
+func (a *App) openAnchor(p *partition, o tlog.AnchorOptions) (*tlog.Anchorer, error) {
+	dir, err := durable.MakeDir(filepath.Join(a.dir.Path, anchorsDir, tlog.AnchorPath(p.number)))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.life.onStop("anchors", func(context.Context) error { return dir.Close() })
-	h := &heads{partitions: a.partitions}
-	a.anchorer = tlog.NewAnchorer(tlog.AnchorOptions{
-		FS: dir, View: a.partitions[0].view, Head: h.anchor, TSAs: t.TSAs(), Roots: roots, Witnesses: witnesses,
-		Post: post(&http.Client{}), Interval: time.Duration(t.AnchorInterval), Logger: a.log,
-		Asked: func(_ string, err error) { a.metrics.Failed("anchor", err) },
-	})
-	a.life.work(ctx, "anchorer", a.anchorer.Run)
-	return nil
+	o.FS, o.View = dir, p.view
+	anchorer := tlog.NewAnchorer(o)
+	if a.anchorers == nil {
+		a.anchorers = map[uint16]*tlog.Anchorer{}
+	}
+	a.anchorers[p.number] = anchorer
+	return anchorer, nil
 }
 
 // vouchers reads who vouches for checkpoints.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -91,7 +92,7 @@ func TestProofs(t *testing.T) {
 	c := p.open(t)
 	defer closeOK(t, c)
 	key := filepath.Join(p.config.Archive.Dir, tlog.VKeyName)
-	stamped := 0
+	proved, partitions := 0, map[int]bool{}
 	for i, s := range c.sources {
 		for r, err := range s.Records(t.Context(), 0) {
 			if err != nil {
@@ -104,16 +105,17 @@ func TestProofs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(b.Stamps) > 0 {
-				stamped++
+			if len(b.Stamps) == 0 {
+				t.Errorf("the proof of %s has no time stamp", r.ID)
 			}
-			if i == 0 && stamped == 1 {
+			if proved++; !partitions[i] {
 				wantProof(t, c, b, key, root)
 			}
+			partitions[i] = true
 		}
 	}
-	if stamped == 0 {
-		t.Error("no proof has a time stamp")
+	if len(partitions) != 2 {
+		t.Errorf("%d messages of the partitions %v are proved", proved, partitions)
 	}
 	if _, err := c.Proof(t.Context(), mail.ID{Seq: 1 << 40}); mail.KindOf(err) != mail.NotFound {
 		t.Errorf("a message that is none: %v", err)
@@ -123,6 +125,25 @@ func TestProofs(t *testing.T) {
 		t.Errorf("verify: %v, %+v", err, report.Findings)
 	}
 	script(t, 0, "archive", p.config.Archive.Dir, "--vkey", key, "--tsa-ca", root)
+
+	// A stamp of the other partition that is of another checkpoint is found by both.
+	stamps, err := filepath.Glob(filepath.Join(p.config.Archive.Dir, anchorsDir, "*", "*.tsr"))
+	others, oerr := filepath.Glob(filepath.Join(p.config.Archive.Dir, anchorsDir, "0001", "*", "*.tsr"))
+	if err := errors.Join(err, oerr); err != nil || len(stamps) == 0 || len(others) == 0 {
+		t.Fatal(stamps, others, err)
+	}
+	b, err := os.ReadFile(stamps[0])
+	if err == nil {
+		err = errors.Join(os.Remove(others[0]), os.WriteFile(others[0], b, 0o600))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err = Verify(t.Context(), p.config, VerifyOptions{}, console(t))
+	if err != nil || len(report.Findings) != 1 || report.Findings[0].Partition != 1 || !strings.Contains(report.Findings[0].Where, "anchors/0001/") {
+		t.Errorf("verify: %v, %+v", err, report.Findings)
+	}
+	script(t, 1, "archive", p.config.Archive.Dir, "--vkey", key, "--tsa-ca", root)
 }
 
 // anchorNow runs the archive until its checkpoint is anchored.
@@ -134,16 +155,20 @@ func anchorNow(t *testing.T, p *plant) {
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for a.anchorer.Last().Size == 0 {
-		select {
-		case <-tick.C:
-		case <-t.Context().Done():
-			t.Fatalf("not anchored: %v", a.anchorer.Healthy())
+	for p, anchorer := range a.anchorers {
+		for anchorer.Last().Size == 0 {
+			select {
+			case <-tick.C:
+			case <-t.Context().Done():
+				t.Fatalf("partition %d is not anchored: %v", p, anchorer.Healthy())
+			}
 		}
 	}
 	s, err := a.status(t.Context())
-	if err != nil || s.Partitions[0].Log == nil || s.Partitions[0].Log.AnchoredAt.IsZero() {
-		t.Errorf("status %+v, %v", s.Partitions, err)
+	for _, p := range s.Partitions {
+		if p.Log == nil || p.Log.AnchoredAt.IsZero() || len(p.Log.AnchoredBy) == 0 {
+			t.Errorf("status %+v, %v", p, err)
+		}
 	}
 	if err := a.Stop(t.Context()); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +29,7 @@ const (
 
 // AnchorOptions say who vouches for the checkpoints of a log.
 type AnchorOptions struct {
-	FS   durable.FS // the directory of the anchors
+	FS   durable.FS // the directory of the log's anchors; see AnchorPath
 	View *View      // of the log
 	// Head is called for the checkpoint to anchor, each time that one is due.
 	// Where an archive has several logs it first appends to this one the record
@@ -73,6 +74,20 @@ type service struct {
 	pause time.Duration // after a failure; 0 if the last answer was good
 	size  uint64        // that it vouched for last
 	ask   func(ctx context.Context, c Checkpoint, a *anchor) error
+}
+
+// AnchorPath is the directory of the anchors of a partition's log below that of the
+// archive's anchors, which itself holds those of partition 0.
+func AnchorPath(partition uint16) string {
+	if partition == 0 {
+		return "."
+	}
+	return fmt.Sprintf("%04d", partition)
+}
+
+// isAnchorPath tells the directory of a partition's anchors from an anchor.
+func isAnchorPath(name string) bool {
+	return len(name) == 4 && strings.Trim(name, "0123456789") == ""
 }
 
 // NewAnchorer makes an Anchorer.
@@ -158,9 +173,18 @@ func (a *Anchorer) Healthy() error {
 }
 
 // Run anchors until ctx is done, and returns its error.
-func (a *Anchorer) Run(ctx context.Context) error {
+func (a *Anchorer) Run(ctx context.Context) error { return RunAnchorers(ctx, a) }
+
+// RunAnchorers anchors several logs one after the other, so that no service is asked
+// for all of them at once, until ctx is done, and returns its error. There must be one.
+func RunAnchorers(ctx context.Context, all ...*Anchorer) error {
 	for {
-		wait := a.Anchor(ctx)
+		wait := all[0].Anchor(ctx)
+		for _, a := range all[1:] {
+			if ctx.Err() == nil {
+				wait = min(wait, a.Anchor(ctx))
+			}
+		}
 		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():

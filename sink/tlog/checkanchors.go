@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 	"time"
 
@@ -15,8 +16,10 @@ import (
 
 // AnchorCheck says how anchors are verified.
 type AnchorCheck struct {
-	FS    durable.FS // the directory of the anchors
+	FS    durable.FS // the directory of the log's anchors; see AnchorPath
 	Trust Trust      // of the log that is anchored
+	// Partition is that of the log, for what is said of its anchors.
+	Partition uint16
 	// Roots are those who vouch for time stamp authorities. Without them the
 	// signature of a stamp is verified, and not who made it.
 	Roots     *x509.CertPool
@@ -37,7 +40,7 @@ func Anchors(o AnchorCheck) ([]Claim, error) {
 	}
 	var claims []Claim
 	for _, d := range dirs {
-		if !d.IsDir() {
+		if !d.IsDir() || isAnchorPath(d.Name()) {
 			continue
 		}
 		c, ok, err := o.anchor(d.Name())
@@ -53,8 +56,13 @@ func Anchors(o AnchorCheck) ([]Claim, error) {
 
 func (o AnchorCheck) tell(where, detail string, note bool) {
 	if o.Found != nil {
-		o.Found(Finding{Where: "anchors/" + where, Detail: detail, Note: note})
+		o.Found(Finding{Where: o.where(where), Detail: detail, Note: note})
 	}
+}
+
+// where is the path of a file of an anchor below the archive's directory.
+func (o AnchorCheck) where(name string) string {
+	return path.Join("anchors", AnchorPath(o.Partition), name)
 }
 
 // anchor verifies one anchor.
@@ -72,7 +80,7 @@ func (o AnchorCheck) anchor(dir string) (Claim, bool, error) {
 		o.tell(dir, err.Error(), false)
 		return Claim{}, false, nil
 	}
-	claim := Claim{Size: c.Size, Root: c.Root, Where: "anchors/" + dir}
+	claim := Claim{Size: c.Size, Root: c.Root, Where: o.where(dir)}
 	files, err := o.FS.ReadDir(dir)
 	if err != nil {
 		return claim, false, err

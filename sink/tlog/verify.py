@@ -379,10 +379,11 @@ def check_stamp(response, checkpoint, chain, args):
         found(response, "the time stamp is not good: " + done.stdout.decode(errors="replace").strip().splitlines()[-1])
 
 
-def anchors(directory, keys, args):
-    """Checkpoints that others vouch for: (where, checkpoint)."""
+def anchors(directory, partition, keys, args):
+    """Checkpoints of a log that others vouch for: (where, checkpoint)."""
+    below = ["anchors", "%04d" % partition] if partition else ["anchors"]
     witnesses = [Key(w) for w in args.witness]
-    for path in sorted(glob.glob(os.path.join(glob.escape(directory), "anchors", "*", "checkpoint"))):
+    for path in sorted(glob.glob(os.path.join(glob.escape(directory), *below, "*", "checkpoint"))):
         try:
             c = Checkpoint(read(path))
             c.note.signed_by(keys)
@@ -456,9 +457,9 @@ def verify_archive(args):
     held = [(path, Checkpoint(read(path))) for path in args.checkpoint]
     for path, c in held:
         c.note.signed_by(keys_for(keys, c.origin))
-    vouched = list(anchors(args.path, keys_for(keys, "%s/0" % archive), args))
     for partition in range(identity["partitions"]):
         origin = "%s/%d" % (archive, partition)
+        vouched = list(anchors(args.path, partition, keys_for(keys, origin), args))
         heads = signed_heads(os.path.join(args.path, "tlog", "%04d" % partition), origin, keys_for(keys, origin), args)
         heads += [(c.size, c.root, path) for path, c in held + vouched if c.origin == origin]
         verify_ledger(args.path, archive, partition, heads)
