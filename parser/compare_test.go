@@ -22,7 +22,8 @@ import (
 // The fields that are compared, in the order of the drivers' lines.
 var compared = [...]string{"From", "To", "Subject", "Date", "Message-ID", "leaves", "attachments"}
 
-// wantedShare is the share of mails in which we may be wrong.
+// wantedShare is the share of mails in which we may say something else than the
+// majority. Where that has found nothing, or fewer leaves, we have read more.
 const wantedShare = 0.002
 
 // A reading is what one parser made of one mail.
@@ -49,7 +50,7 @@ func TestCompare(t *testing.T) {
 	explained := explanations(t)
 	for f, field := range compared {
 		var differ, refused [3]int
-		majorities, unexplained := 0, 0
+		majorities, unexplained, more := 0, 0, 0
 		for i := range names {
 			majority, ok := agreed(readings[0][i][f], readings[1][i][f], readings[2][i][f])
 			if !ok {
@@ -66,6 +67,9 @@ func TestCompare(t *testing.T) {
 			}
 			if ours := readings[0][i][f]; ours != majority {
 				name := field + " " + corpusName(names[i])
+				if readMore(field, ours, majority) {
+					more++
+				}
 				t.Logf("%s\n  ours     %.200q\n  majority %.200q", name, ours, majority)
 				if !explained[name] {
 					unexplained++
@@ -73,12 +77,23 @@ func TestCompare(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("%-11s %d of %d mails have a majority; against it: ours %.2f %%, GMime %.2f %%, Python %.2f %%; refused: 0, %d, %d; ours without an explanation: %d",
-			field, majorities, len(names), share(differ[0], majorities), share(differ[1], majorities), share(differ[2], majorities), refused[1], refused[2], unexplained)
-		if float64(unexplained) > wantedShare*float64(majorities) {
-			t.Errorf("%s: more than %.1f %% are not explained", field, 100*wantedShare)
+		t.Logf("%-11s %d of %d mails have a majority; against it: ours %.2f %%, where we read more %.2f %%, GMime %.2f %%, Python %.2f %%; refused: 0, %d, %d; ours without an explanation: %d",
+			field, majorities, len(names), share(differ[0]-more, majorities), share(more, majorities), share(differ[1], majorities), share(differ[2], majorities), refused[1], refused[2], unexplained)
+		if float64(differ[0]-more) > wantedShare*float64(majorities) {
+			t.Errorf("%s: against the majority in more than %.1f %%", field, 100*wantedShare)
 		}
 	}
+}
+
+// readMore reports whether the majority found nothing where we found something,
+// or fewer leaves.
+func readMore(field, ours, majority string) bool {
+	if field != "leaves" {
+		return majority == "" && ours != ""
+	}
+	found, _ := strconv.Atoi(ours)
+	others, _ := strconv.Atoi(majority)
+	return found > others
 }
 
 func share(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) }
