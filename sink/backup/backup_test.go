@@ -42,7 +42,7 @@ func newRig(t testing.TB) *rig {
 	for name, text := range map[string]string{
 		"ARCHIVE": "identity", "checkpoint.vkey": "key", "keys/checkpoint.key": "private",
 		"tlog/0000/checkpoint": "size 4", "tlog/0000/checkpoints/00000001": "size 4", "tlog/0000/tile/0/000": "a view",
-		"anchors/2026/stamp": "stamp", "catalog/0000.bolt": "a view", "nats/x": "transport", "dict/1.dict": "words",
+		"anchors/2026/stamp": "stamp", "searches/weekly.json": "a search", "searches/weekly.told": "until 4", "catalog/0000.bolt": "a view", "nats/x": "transport", "dict/1.dict": "words",
 	} {
 		r.write(name, text)
 	}
@@ -202,6 +202,31 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if got := wantClean(t, back); got.Messages != 9 || got.Size != report.Ledgers[0].Records {
 		t.Errorf("restored %+v, backed up %+v", got, report.Ledgers)
+	}
+}
+
+// How far alerts were delivered is never beyond the records that a backup has, also
+// where mail is sealed and told of in the middle of it.
+func TestSavedSearchesAreNotAhead(t *testing.T) {
+	r, target := newRig(t), durabletest.New()
+	r.seal(3)
+	a := r.archive()
+	ledgers := a.Ledgers
+	a.Ledgers = func(ctx context.Context) ([][]ledger.Extent, error) {
+		extents, err := ledgers(ctx)
+		r.seal(3)
+		r.write("searches/weekly.told", "until 9")
+		return extents, err
+	}
+	if _, err := backup.Make(t.Context(), target, a, backup.Options{Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	back, err := restore(t, target, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := contents(t, back, ".", map[string]string{}); got["searches/weekly.told"] != "until 4" || got["searches/weekly.json"] != "a search" {
+		t.Errorf("restored %q and %q", got["searches/weekly.json"], got["searches/weekly.told"])
 	}
 }
 

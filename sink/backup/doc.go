@@ -29,7 +29,8 @@
 //     its good copies stay.
 //   - Within one manifest, evidence is older than the ledger that it is about:
 //     checkpoints and anchors are copied before the ledger is looked at, so that
-//     no checkpoint speaks of records that the backup lacks. Keys are copied after
+//     no checkpoint speaks of records that the backup lacks. The same holds for
+//     saved searches, which note how far they have looked. Keys are copied after
 //     it, so that there is one for each segment.
 //   - An archive that is restored has no identity before all of it was written,
 //     synced, and found good by the caller's judgement. Before, nothing opens it.

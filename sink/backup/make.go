@@ -162,8 +162,13 @@ func (m *maker) begin() error {
 	return nil
 }
 
-// evidence copies, the youngest first, what speaks of the ledgers.
+// evidence copies, the youngest first, what speaks of the ledgers, and how far they
+// were read for saved searches: what is copied here must not lie beyond the records,
+// or nobody would be told of those that come in their place.
 func (m *maker) evidence(ctx context.Context) error {
+	if err := m.tree(ctx, "searches", settled); err != nil {
+		return err
+	}
 	if err := m.tree(ctx, "anchors", all); err != nil {
 		return err
 	}
@@ -183,16 +188,21 @@ func (m *maker) evidence(ctx context.Context) error {
 	return nil
 }
 
-// views are what is built anew, or worth nothing elsewhere.
-var views = []string{"catalog", "index", "nats", "run", "verify", "anchors", "tlog"}
+// elsewhere are the directories that evidence copies, and what is built anew, or worth
+// nothing in another place.
+var elsewhere = []string{"searches", "anchors", "tlog", "catalog", "index", "nats", "run", "verify"}
 
 // rest copies what is left: identity, keys, dictionaries, what recovery set aside.
 func (m *maker) rest(ctx context.Context) error {
 	return m.tree(ctx, ".", func(name string) bool {
-		base := path.Base(name)
-		return !slices.Contains(views, name) && !isSegment(name) &&
-			base != "lock" && !strings.HasSuffix(base, ".lock") && !strings.HasSuffix(base, ".tmp")
+		return !slices.Contains(elsewhere, name) && !isSegment(name) && settled(name)
 	})
+}
+
+// settled reports whether a file is neither a lock nor in the making.
+func settled(name string) bool {
+	base := path.Base(name)
+	return base != "lock" && !strings.HasSuffix(base, ".lock") && !strings.HasSuffix(base, ".tmp")
 }
 
 // isSegment reports whether the ledger is asked about a file.
