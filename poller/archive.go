@@ -22,10 +22,11 @@ type Archive interface {
 	// once per session, and once more for what is about to be deleted.
 	Lookup(ctx context.Context, mailbox string, rows []mail.Listing) ([]mail.Receipt, error)
 
-	// Begin starts the transfer of one message. Nothing of it reaches the archive
-	// before Commit. ctx bounds the whole transfer, the wait for its receipt
+	// Begin starts the transfer of one message, of about size octets: what LIST
+	// announced, -1 if nothing, and never to be relied on. Nothing of it reaches the
+	// archive before Commit. ctx bounds the whole transfer, the wait for its receipt
 	// included; Begin itself does not wait.
-	Begin(ctx context.Context, mailbox string) (Transfer, error)
+	Begin(ctx context.Context, mailbox string, size int64) (Transfer, error)
 
 	// Report keeps an event. It returns nil once the event is durable on its way
 	// to the ledger. An event of the same session may be reported again after an

@@ -87,7 +87,7 @@ func (a *archive) Lookup(_ context.Context, mailbox string, rows []mail.Listing)
 	return found, nil
 }
 
-func (a *archive) Begin(context.Context, string) (Transfer, error) {
+func (a *archive) Begin(context.Context, string, int64) (Transfer, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.begin != nil {

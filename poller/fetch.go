@@ -121,7 +121,7 @@ func (t tap) Write(p []byte) (int, error) {
 // sink starts the transfer of message n; ctx lives until its receipt is here.
 func (s *session) sink(ctx context.Context, n int) (io.Writer, error) {
 	m := s.byNumber[n]
-	t, err := s.d.Archive.Begin(ctx, s.m.Name)
+	t, err := s.d.Archive.Begin(ctx, s.m.Name, m.size)
 	if err != nil {
 		m.writeErr = err
 		return nil, err

@@ -91,7 +91,7 @@ func (g *grinder) Lookup(_ context.Context, _ string, rows []mail.Listing) ([]ma
 	return make([]mail.Receipt, len(rows)), nil
 }
 func (g *grinder) Report(context.Context, string, mail.Event) error { return nil }
-func (g *grinder) Begin(context.Context, string) (Transfer, error) {
+func (g *grinder) Begin(context.Context, string, int64) (Transfer, error) {
 	return &grinding{g: g, sum: sha256.New()}, nil
 }
 

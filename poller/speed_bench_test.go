@@ -199,7 +199,7 @@ func (r *race) report(b *testing.B) {
 // A hasher is an Archive that only hashes, and seals at once.
 type hasher struct{ *sealer }
 
-func (h hasher) Begin(context.Context, string) (Transfer, error) {
+func (h hasher) Begin(context.Context, string, int64) (Transfer, error) {
 	return &hashing{passing: passing{h.sealer}, sum: sha256.New()}, nil
 }
 

@@ -44,6 +44,9 @@ func (s *Sink) ready(ctx context.Context, it *item) (err error) {
 		}
 		return nil
 	}
+	if it.large() && it.in.Bytes != nil {
+		return nil // it cannot break off, and is verified when it is sealed
+	}
 	if it.large() {
 		// The bytes are read again when they are sealed. Verifying them before
 		// keeps a broken transfer out of the ledger, where what was written of
@@ -68,6 +71,9 @@ func (s *Sink) ready(ctx context.Context, it *item) (err error) {
 // load reads the bytes of a message into memory. It returns one octet more than
 // announced if there are more; what they are worth the fingerprint decides.
 func load(ctx context.Context, in Inbound) ([]byte, error) {
+	if in.Bytes != nil {
+		return in.Bytes, nil
+	}
 	reading, cancel := context.WithTimeout(ctx, readTimeout(in.Delivery.Size))
 	defer cancel()
 	rc, err := in.Raw(reading)

@@ -80,6 +80,9 @@ type Inbound struct {
 	// Raw opens the bytes. It may be called more than once, or not at all, and
 	// its readers fail once ctx is done. Bytes that are gone are mail.NotFound.
 	Raw func(ctx context.Context) (io.ReadCloser, error)
+	// Bytes are the bytes where they are in memory, which Raw gives then too; nil
+	// where they are not. Nobody changes them.
+	Bytes []byte
 	// Ack is called exactly once, from any goroutine; it must not block. The
 	// receipt is valid if and only if err is nil. An err of kind Temporary or
 	// NoSpace asks to send the message again later; Invalid or Corrupt says that

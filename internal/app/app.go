@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -211,6 +212,7 @@ func (a *App) openBus(ctx context.Context) error {
 	}
 	if o.URL == "" {
 		o.Dir = a.dir.nats()
+		o.HandOver = handOver(debug.SetMemoryLimit(-1))
 	}
 	if a.dir != nil {
 		o.Archive = a.dir.Identity.Archive
@@ -225,6 +227,10 @@ func (a *App) openBus(ctx context.Context) error {
 	a.life.work(ctx, "queue gauge", a.measureQueue)
 	return nil
 }
+
+// handOver is how many octets of messages may be in memory between poller and
+// sink, where the process may have limit octets of heap. The sink holds some more.
+func handOver(limit int64) int64 { return min(64<<20, limit/8) }
 
 // measureQueue keeps the queue's metrics up to date.
 func (a *App) measureQueue(ctx context.Context) error {

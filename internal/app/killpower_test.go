@@ -199,7 +199,7 @@ func (a *sinkArchive) Lookup(ctx context.Context, mailbox string, rows []mail.Li
 	return a.s.Lookup(ctx, mailbox, rows)
 }
 
-func (a *sinkArchive) Begin(context.Context, string) (poller.Transfer, error) {
+func (a *sinkArchive) Begin(context.Context, string, int64) (poller.Transfer, error) {
 	return &sinkTransfer{a: a}, nil
 }
 

@@ -148,8 +148,8 @@ func (a frailArchive) Lookup(ctx context.Context, mailbox string, rows []mail.Li
 	return found, err
 }
 
-func (a frailArchive) Begin(ctx context.Context, mailbox string) (poller.Transfer, error) {
-	t, err := a.Archive.Begin(ctx, mailbox)
+func (a frailArchive) Begin(ctx context.Context, mailbox string, size int64) (poller.Transfer, error) {
+	t, err := a.Archive.Begin(ctx, mailbox, size)
 	if err != nil {
 		return nil, err
 	}

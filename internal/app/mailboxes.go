@@ -267,7 +267,9 @@ func (l loneArchive) Lookup(_ context.Context, mailbox string, rows []mail.Listi
 	return l.catalogs[mail.Partition(mailbox, len(l.catalogs))].Lookup(mailbox, rows)
 }
 
-func (l loneArchive) Begin(context.Context, string) (poller.Transfer, error) { return nil, errLone }
+func (l loneArchive) Begin(context.Context, string, int64) (poller.Transfer, error) {
+	return nil, errLone
+}
 
 func (l loneArchive) Report(context.Context, string, mail.Event) error { return errLone }
 

@@ -157,7 +157,7 @@ func (a *App) accept(s *sink.Sink) func(context.Context, bus.Inbound) error {
 				in.Ack(mail.Receipt{ID: id}, err)
 			})
 		}
-		return s.Accept(ctx, sink.Inbound{Delivery: in.Delivery, Raw: in.Raw, Ack: func(r mail.Receipt, err error) {
+		return s.Accept(ctx, sink.Inbound{Delivery: in.Delivery, Raw: in.Raw, Bytes: in.Bytes, Ack: func(r mail.Receipt, err error) {
 			if err == nil {
 				a.metrics.Receipt(r)
 			}

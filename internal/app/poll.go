@@ -105,8 +105,8 @@ func (b busArchive) Lookup(ctx context.Context, mailbox string, rows []mail.List
 	return b.bus.Lookup(ctx, mailbox, rows)
 }
 
-func (b busArchive) Begin(ctx context.Context, mailbox string) (poller.Transfer, error) {
-	t, err := b.bus.Begin(ctx, mailbox)
+func (b busArchive) Begin(ctx context.Context, mailbox string, size int64) (poller.Transfer, error) {
+	t, err := b.bus.Begin(ctx, mailbox, size)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,9 @@ func (b busArchive) Report(ctx context.Context, mailbox string, e mail.Event) er
 
 type busTransfer struct{ *bus.Transfer }
 
+// Commit ends the transfer, whatever comes of it.
 func (t busTransfer) Commit(ctx context.Context, d mail.Delivery) (poller.Pending, error) {
+	defer t.Abort()
 	p, err := t.Transfer.Commit(ctx, d)
 	if err != nil {
 		return nil, err

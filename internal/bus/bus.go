@@ -36,6 +36,10 @@ type Options struct {
 	// Inline is the size in octets up to which a message is one payload.
 	// Default 1 MiB - 64 KiB; never more than the server's payload - 64 KiB.
 	Inline int64
+	// HandOver is how many octets of messages may be in memory on their way from
+	// Begin to a Consume of the same process, past the embedded server. 0: none go
+	// that way. With an external server it has no meaning.
+	HandOver int64
 
 	// LeaseTTL is the life of a lease that is not renewed; default 40 s, so that
 	// another process takes over within a minute. It is at least 2 s, and whole
@@ -86,7 +90,7 @@ func (o Options) validate() error {
 		// JetStream reserves the limit of each stream when it makes it.
 		return mail.WithHint(mail.Errorf(mail.Invalid, "the queues may take %d octets, the store only %d", sum, o.MaxStore),
 			"raise the limit of the store or lower that of the queues")
-	case o.Inline < 0 || o.RawBytes < 0 || o.BigBytes < 0 || o.StateBytes < 0:
+	case o.Inline < 0 || o.HandOver < 0 || o.RawBytes < 0 || o.BigBytes < 0 || o.StateBytes < 0:
 		return mail.Errorf(mail.Invalid, "a limit of the bus is negative")
 	case o.LeaseTTL < 2*time.Second || o.LeaseTTL%time.Second != 0:
 		return mail.Errorf(mail.Invalid, "the life %s of leases is not whole seconds, 2 at least", o.LeaseTTL)
@@ -110,7 +114,7 @@ type Bus struct {
 	receipts *receipts
 	repair   time.Duration // see receiptRepair; shorter in tests
 	big      atomic.Int64  // large transfers under way
-	spare    sync.Pool     // of *[]byte: buffers of inline messages, for the next ones
+	hand     *handover     // nil: all messages go through RAW
 
 	// life ends when Close begins. It bounds the goroutines of the Bus, all of
 	// which are counted by wg; mu orders their start before the wait.
@@ -135,6 +139,9 @@ func Start(ctx context.Context, o Options) (*Bus, error) {
 	}
 	b := &Bus{opt: o, log: o.Logger, closed: make(chan struct{}), repair: receiptRepair,
 		restored: make(chan struct{}, 1)}
+	if o.URL == "" && o.HandOver > 0 {
+		b.hand = newHandover(o.HandOver)
+	}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := b.start(ctx); err != nil {
 		return nil, errors.Join(err, b.Close(context.WithoutCancel(ctx)))
@@ -260,10 +267,11 @@ func (b *Bus) Healthy() error {
 
 // A Depth tells how much waits on the bus.
 type Depth struct {
-	Messages uint64    // in RAW: not yet sealed
-	Bytes    uint64    // of them, without the chunks of large ones
+	Messages uint64    // not yet sealed: in RAW, and handed over in this process
+	Bytes    uint64    // of them in RAW, without the chunks of large ones
 	Limit    uint64    // of Bytes; when it is reached, polling pauses
 	BigBytes uint64    // of chunks of large messages
+	Memory   uint64    // octets held in this process to be handed over
 	Oldest   time.Time // when the oldest message of RAW was published; zero if there is none
 }
 
@@ -278,11 +286,16 @@ func (b *Bus) Depth(ctx context.Context) (Depth, error) {
 		return Depth{}, err
 	}
 	d := Depth{Messages: raw.State.Msgs, Bytes: raw.State.Bytes, BigBytes: big.State.Bytes}
-	if d.Messages > 0 {
+	if raw.State.Msgs > 0 {
 		d.Oldest = raw.State.FirstTime
 	}
 	if raw.Config.MaxBytes > 0 {
 		d.Limit = uint64(raw.Config.MaxBytes)
+	}
+	if b.hand != nil {
+		var handed uint64
+		handed, d.Memory = b.hand.depth()
+		d.Messages += handed
 	}
 	return d, nil
 }

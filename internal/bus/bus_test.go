@@ -70,7 +70,7 @@ func TestLargeMessageInBoundedMemory(t *testing.T) {
 	})
 	piece := message(64 << 10)
 	f := mail.NewFingerprinter()
-	tr, err := b.Begin(within(t), "m")
+	tr, err := b.Begin(within(t), "m", -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestMailboxNames(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "\xff", strings.Repeat("x", 1025)} {
-		_, err := b.Begin(within(t), name)
+		_, err := b.Begin(within(t), name, -1)
 		wantKind(t, err, mail.Invalid)
 	}
 }
@@ -175,7 +175,7 @@ func TestCommitChecksTheDelivery(t *testing.T) {
 	huge.Suspect = strings.Repeat("x", 60_000)
 	for name, d := range map[string]mail.Delivery{"size": long, "mailbox": other, "metadata": huge} {
 		t.Run(name, func(t *testing.T) {
-			tr, err := b.Begin(within(t), "m")
+			tr, err := b.Begin(within(t), "m", -1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,7 +193,7 @@ func TestCommitChecksTheDelivery(t *testing.T) {
 func TestAbortRemovesChunks(t *testing.T) {
 	b := start(t, embedded(t))
 	for range 10 {
-		tr, err := b.Begin(within(t), "m")
+		tr, err := b.Begin(within(t), "m", -1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +217,7 @@ func TestLargeTransfersDoNotWaitForOneAnother(t *testing.T) {
 	b, a := start(t, embedded(t)), newArchive()
 	consume(t, b, a.accept)
 	for range 40 {
-		tr, err := b.Begin(within(t), "slow")
+		tr, err := b.Begin(within(t), "slow", -1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,6 +31,9 @@ type Inbound struct {
 	// Raw opens the raw bytes; it may be called more than once. ctx bounds the
 	// reading too. Bytes that are gone are mail.Corrupt. Nil for an event.
 	Raw func(ctx context.Context) (io.ReadCloser, error)
+	// Bytes are the raw bytes, where they are in memory, which Raw gives then too;
+	// nil where they are not. They are not to be changed.
+	Bytes []byte
 	// Ack settles the message; only the first call counts. With a nil error the
 	// receipt is sent to the poller and the message leaves the queue. With
 	// mail.Invalid or mail.Corrupt it leaves the queue too, and the poller is
@@ -57,9 +60,13 @@ func (b *Bus) Consume(ctx context.Context, partition uint16, accept func(context
 	c := &consumer{bus: b, partition: partition, accept: accept, held: map[*held]struct{}{}}
 	c.idle = sync.NewCond(&c.mu)
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var beat sync.WaitGroup
+	var beat, hands sync.WaitGroup
 	beat.Go(func() { c.beat(beating) })
+	if b.hand != nil {
+		hands.Go(func() { c.takeHanded(ctx) })
+	}
 	c.run(ctx)
+	hands.Wait()
 	c.drain()
 	stop()
 	beat.Wait()
@@ -72,12 +79,15 @@ type consumer struct {
 	partition uint16
 	accept    func(context.Context, Inbound) error
 
-	// mu guards held: what was delivered and is not settled. idle is signalled
-	// when held becomes empty.
-	mu   sync.Mutex
-	idle *sync.Cond
-	held map[*held]struct{}
-	late bool // drain waits no longer
+	turn sync.Mutex // held by who calls accept
+
+	// mu guards held and handed: what was delivered, from the queue and in memory,
+	// and is not settled. idle is signalled when there is nothing.
+	mu     sync.Mutex
+	idle   *sync.Cond
+	held   map[*held]struct{}
+	handed int
+	late   bool // drain waits no longer
 }
 
 // run fetches until ctx ends; a consumer that is lost is made again.
@@ -157,9 +167,58 @@ func (c *consumer) release(h *held) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.held, h)
-	if len(c.held) == 0 {
+	c.rest()
+}
+
+// rest wakes drain if nothing is left.
+func (c *consumer) rest() {
+	if c.left() == 0 {
 		c.idle.Broadcast()
 	}
+}
+
+func (c *consumer) left() int { return len(c.held) + c.handed }
+
+// takeHanded gives what is handed over to accept, until ctx ends. What is
+// in the line then is refused, so that its pollers do not wait.
+func (c *consumer) takeHanded(ctx context.Context) {
+	line := c.bus.hand.open(c.partition)
+	if line == nil {
+		return // a second Consume of the partition: the first one takes it
+	}
+	context.AfterFunc(ctx, func() { c.bus.hand.end(c.partition) })
+	for m := range line {
+		c.mu.Lock()
+		c.handed++
+		c.mu.Unlock()
+		m.settled = c.settledHanded
+		err := c.offer(ctx, m.inbound())
+		if err != nil && ctx.Err() != nil {
+			err = errStopping
+		}
+		if err != nil {
+			m.ack(mail.Receipt{}, err)
+		}
+	}
+}
+
+var errStopping = mail.Errorf(mail.Temporary, "the archive is stopping")
+
+func (c *consumer) settledHanded() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.handed--
+	c.rest()
+}
+
+// offer calls accept when it is its turn.
+func (c *consumer) offer(ctx context.Context, in Inbound) error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return c.accept(ctx, in)
 }
 
 // hand gives one message to accept.
@@ -170,7 +229,7 @@ func (c *consumer) hand(ctx context.Context, h *held) {
 	}
 	in, err := h.open(ctx)
 	if err == nil {
-		err = c.accept(ctx, in)
+		err = c.offer(ctx, in)
 	}
 	switch {
 	case err == nil:
@@ -221,11 +280,11 @@ func (c *consumer) drain() {
 	defer timer.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.held) > 0 && !c.late {
+	for c.left() > 0 && !c.late {
 		c.idle.Wait()
 	}
-	if len(c.held) > 0 {
-		c.bus.log.Warn("messages left unsettled", slog.Int("messages", len(c.held)))
+	if c.left() > 0 {
+		c.bus.log.Warn("messages left unsettled", slog.Int("messages", c.left()))
 	}
 }
 

@@ -23,6 +23,12 @@
 //   - An answer, not silence. Whatever the archive does with a message, the
 //     poller is told: a receipt, or a refusal with its mail.Kind. A lost answer
 //     is repaired by a lookup in the catalog.
+//   - Past the server where there is no need of it. Between a poller and an archive
+//     in one process, with the embedded server, a message is handed over in memory
+//     (Options.HandOver), as long as there is room and the archive takes; all else
+//     goes through the streams. What is handed over dies with the process, like
+//     what NATS had not synced. A refusal is told to the poller and the message let
+//     go: its server has it.
 //   - Bounded. A message up to Options.Inline is one payload; a larger one is
 //     a claim check: chunks of 512 KiB in the stream BIG, written while the
 //     message arrives, and a manifest in RAW that is published last. Neither

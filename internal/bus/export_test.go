@@ -16,3 +16,10 @@ func (b *Bus) ChunkWindow() int { return b.chunkWindow() }
 func SuperviseNothing(ctx context.Context) {
 	(&embedded{log: slog.New(slog.DiscardHandler)}).supervise(ctx)
 }
+
+// Takes reports whether messages of a partition are handed over.
+func (b *Bus) Takes(partition uint16) bool {
+	b.hand.mu.Lock()
+	defer b.hand.mu.Unlock()
+	return b.hand.lines[partition] != nil
+}

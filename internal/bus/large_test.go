@@ -11,7 +11,7 @@ func TestRow97OverMaxPayload(t *testing.T) {
 	b, a := start(t, embedded(t)), newArchive()
 	raw := message(5 << 20)
 	d := delivery("office", "big", raw)
-	tr, err := b.Begin(within(t), d.Mailbox)
+	tr, err := b.Begin(within(t), d.Mailbox, -1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func delivery(mailbox, uidl string, raw []byte) mail.Delivery {
 
 // send transfers raw in pieces, as a POP3 client would write it.
 func send(ctx context.Context, b *bus.Bus, d mail.Delivery, raw []byte) (*bus.Pending, error) {
-	tr, err := b.Begin(ctx, d.Mailbox)
+	tr, err := b.Begin(ctx, d.Mailbox, d.ListSize)
 	if err != nil {
 		return nil, err
 	}

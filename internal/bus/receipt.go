@@ -38,15 +38,20 @@ func listen(nc *nats.Conn, log *slog.Logger) (*receipts, error) {
 func (r *receipts) subject(transfer string) string { return r.inbox + "." + transfer }
 
 func (r *receipts) receive(m *nats.Msg) {
-	r.mu.Lock()
-	ch := r.waiting[m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]]
-	r.mu.Unlock()
-	if ch == nil {
-		return
-	}
 	var a answer
 	if err := json.Unmarshal(m.Data, &a); err != nil {
 		r.log.Warn("unreadable receipt", slog.Any("error", err))
+		return
+	}
+	r.give(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], a)
+}
+
+// give hands an answer to who waits for it.
+func (r *receipts) give(transfer string, a answer) {
+	r.mu.Lock()
+	ch := r.waiting[transfer]
+	r.mu.Unlock()
+	if ch == nil {
 		return
 	}
 	select {

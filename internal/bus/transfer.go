@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,17 +30,20 @@ type Transfer struct {
 	token   string
 	id      string
 
+	hint   int64 // of Begin
 	size   int64
-	inline []byte
-	chunks *chunkWriter // nil while the message is small
+	inline []byte       // what is in memory
+	roomed int64        // octets that it has of the room for large messages
+	chunks *chunkWriter // nil while all is in memory
 	done   bool
 	err    error // of the first Write that failed
 }
 
-// Begin starts the transfer of one message of the mailbox. ctx bounds
+// Begin starts the transfer of one message of the mailbox, of about size octets; it
+// may have more or less, and -1 says that nothing is known. ctx bounds
 // the whole transfer: its end makes Write and Commit fail. Call Abort in the
 // end, at the latest by defer; after Commit it does nothing.
-func (b *Bus) Begin(ctx context.Context, mailbox string) (*Transfer, error) {
+func (b *Bus) Begin(ctx context.Context, mailbox string, size int64) (*Transfer, error) {
 	token, err := tokenOf(mailbox)
 	if err != nil {
 		return nil, err
@@ -47,11 +51,11 @@ func (b *Bus) Begin(ctx context.Context, mailbox string) (*Transfer, error) {
 	if b.life.Err() != nil {
 		return nil, errClosed
 	}
-	return &Transfer{bus: b, ctx: ctx, mailbox: mailbox, token: token, id: nuid.Next()}, nil
+	return &Transfer{bus: b, ctx: ctx, mailbox: mailbox, token: token, id: nuid.Next(), hint: size}, nil
 }
 
-// Write takes the next raw bytes. It keeps them up to Options.Inline; beyond it
-// sends chunks, and waits for the server when a few of them are in flight. It
+// Write takes the next raw bytes. It keeps them up to Options.Inline, and beyond
+// where they can be handed over and there is room; else it sends chunks, and waits for the server when a few of them are in flight. It
 // never waits for another transfer, whose POP3 server may be slow. Errors: mail.NoSpace when BIG is
 // full, mail.Temporary; an error is final.
 func (t *Transfer) Write(p []byte) (int, error) {
@@ -69,35 +73,58 @@ func (t *Transfer) Write(p []byte) (int, error) {
 }
 
 func (t *Transfer) take(p []byte) error {
-	if t.chunks == nil && int64(len(t.inline)+len(p)) <= t.bus.inline {
-		if t.inline == nil {
-			t.inline = t.bus.buffer()
-		}
+	if t.chunks == nil && t.fits(int64(len(p))) {
 		t.inline = append(t.inline, p...)
 		return nil
 	}
 	if t.chunks == nil {
-		if err := t.enlarge(); err != nil {
+		if err := t.spill(); err != nil {
 			return err
 		}
 	}
 	return t.chunks.write(t.ctx, p)
 }
 
-// enlarge turns the transfer into one of chunks.
-func (t *Transfer) enlarge() error {
+// fits reports whether n more octets can be in memory. A buffer is made of the
+// size that was announced, but for no large message before so much has come.
+func (t *Transfer) fits(n int64) bool {
+	n += int64(len(t.inline))
+	switch {
+	case n <= max(t.bus.inline, t.roomed):
+		if t.inline == nil {
+			t.inline = make([]byte, 0, max(n, min(t.hint, t.bus.inline)))
+		}
+		return true
+	case t.roomed > 0 || n > t.hint || t.bus.hand == nil || !t.bus.hand.large.take(t.hint):
+		return false
+	}
+	t.roomed = t.hint
+	t.inline = append(make([]byte, 0, t.hint), t.inline...)
+	return true
+}
+
+// spill makes a large transfer of chunks of what was in memory.
+func (t *Transfer) spill() error {
 	if t.bus.life.Err() != nil {
 		return errClosed
 	}
 	t.bus.big.Add(1)
 	t.chunks = &chunkWriter{bus: t.bus, id: t.id}
 	head := t.inline
-	defer t.release(head) // the chunks hold a copy
+	defer t.release() // the chunks hold a copy
 	return t.chunks.write(t.ctx, head)
 }
 
-// Commit hands the message to the archive's queue and returns once it is
-// stored there. What was written must be what d says, its size included, else
+// release lets go of what is in memory.
+func (t *Transfer) release() {
+	if t.roomed > 0 {
+		t.bus.hand.large.give(t.roomed)
+	}
+	t.inline, t.roomed = nil, 0
+}
+
+// Commit hands the message to the archive, if that is in this process and has
+// room, or else to its queue, and returns once it is stored there. What was written must be what d says, its size included, else
 // mail.Invalid. mail.NoSpace means that the queue is full: pause.
 // mail.Temporary means that the message may or may not be in the queue; sending
 // it again is always right.
@@ -115,17 +142,53 @@ func (t *Transfer) Commit(ctx context.Context, d mail.Delivery) (*Pending, error
 	// Expected before it is published: the receipt may come before the
 	// acknowledgement of the queue.
 	p := &Pending{bus: t.bus, transfer: t.id, delivery: d, answer: t.bus.receipts.expect(t.id)}
-	if err := t.send(ctx, &d); err != nil {
-		t.bus.receipts.forget(t.id)
-		return nil, err
+	if !t.handOver(ctx, d) {
+		if err := t.send(ctx, &d); err != nil {
+			t.bus.receipts.forget(t.id)
+			return nil, err
+		}
 	}
 	p.unwatch = context.AfterFunc(t.ctx, func() { t.bus.receipts.forget(t.id) })
 	return p, nil
 }
 
+// handOver gives the message to the consumer in this process and reports whether
+// that has taken it.
+func (t *Transfer) handOver(ctx context.Context, d mail.Delivery) bool {
+	h := t.bus.hand
+	if h == nil || t.chunks != nil || ctx.Err() != nil || t.ctx.Err() != nil || t.bus.life.Err() != nil {
+		return false
+	}
+	d.Fetched = d.Fetched.Round(0) // as it would come out of the queue
+	m := &handed{bus: t.bus, transfer: t.id, delivery: d, raw: t.inline, room: &h.large, octets: t.roomed}
+	if t.roomed == 0 {
+		m.room, m.octets = &h.small, t.size
+		if !h.small.take(t.size) {
+			return false
+		}
+		if cap(m.raw) > 2*len(m.raw) {
+			m.raw = bytes.Clone(m.raw) // more was announced than came
+		}
+	}
+	if !h.offer(t.bus.partition(t.mailbox), m) {
+		if t.roomed == 0 {
+			h.small.give(t.size)
+		}
+		return false
+	}
+	t.inline, t.roomed = nil, 0
+	t.finish()
+	return true
+}
+
 // send publishes the body and its envelope, and ends the transfer unless it
 // is known that nothing was stored.
 func (t *Transfer) send(ctx context.Context, d *mail.Delivery) error {
+	if t.roomed > 0 {
+		if err := t.spill(); err != nil {
+			return err
+		}
+	}
 	e := envelope{transfer: t.id, delivery: d, receipt: t.bus.receipts.subject(t.id), size: t.size}
 	if t.chunks != nil {
 		n, err := t.chunks.finish(ctx)
@@ -159,25 +222,7 @@ func (t *Transfer) finish() {
 		t.bus.big.Add(-1)
 	}
 	t.done = true
-	t.release(t.inline)
-}
-
-// release gives back the inline buffer, which may be nil.
-func (t *Transfer) release(buffer []byte) {
-	t.inline = nil
-	if buffer != nil {
-		t.bus.spare.Put(&buffer)
-	}
-}
-
-// buffer returns an empty buffer, one that grew for an earlier message if there
-// is any. The client copies a message into its own buffer before a publication
-// returns, with or without an error.
-func (b *Bus) buffer() []byte {
-	if p, ok := b.spare.Get().(*[]byte); ok {
-		return (*p)[:0]
-	}
-	return make([]byte, 0, 16<<10)
+	t.release()
 }
 
 // Abort ends the transfer and removes what it has sent. After a Commit, or a
@@ -206,7 +251,7 @@ func (b *Bus) Report(ctx context.Context, e mail.Event, mailbox string) error {
 	if len(text) > maxEvent {
 		return mail.Errorf(mail.Invalid, "an event of %d octets; the limit is %d", len(text), maxEvent)
 	}
-	t, err := b.Begin(ctx, mailbox)
+	t, err := b.Begin(ctx, mailbox, int64(len(text)))
 	if err != nil {
 		return err
 	}
