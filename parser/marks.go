@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	maxMarks  = 1000 // those behind are left out
-	maxHeader = 200  // octets of a line that may be a field of a quoted header
+	maxMarks = 1000 // those behind are left out
+	maxRuler = 200  // octets of a ruler
+	maxLabel = 34   // octets of the name of a field and what decorates it
 )
 
 // marksOf finds the marks of the text that join makes of nodes.
@@ -115,15 +116,15 @@ var senderLabels = [...]string{"from", "von", "de", "da", "van", "från", "fra",
 // fieldLabel returns the name before the colon of a line that looks like a
 // header field, in lower case.
 func fieldLabel(line string) (string, bool) {
-	line = strings.Trim(line, " *\u00a0")
-	if len(line) > maxHeader {
-		line = line[:maxHeader]
+	line = line[:min(len(line), maxLabel)]
+	i := strings.IndexByte(line, ':')
+	if i < 0 {
+		i = strings.Index(line, "\uff1a") // of full width, in East Asia
 	}
-	i := strings.IndexAny(line, ":\uff1a")
-	if i < 2 || i > 30 {
+	if i < 2 {
 		return "", false
 	}
-	label := strings.TrimRight(line[:i], " *\u00a0")
+	label := strings.Trim(line[:i], " *\u00a0")
 	if strings.IndexFunc(label, func(r rune) bool { return !unicode.IsLetter(r) && r != ' ' && r != '-' }) >= 0 {
 		return "", false
 	}
@@ -134,12 +135,14 @@ func fieldLabel(line string) (string, bool) {
 // underscores.
 func ruler(line string) bool {
 	line = strings.TrimSpace(line)
-	if len(line) >= 20 && strings.Trim(line, "_") == "" {
+	if len(line) < 8 || len(line) > maxRuler || line[0] != '-' && line[0] != '_' {
+		return false
+	}
+	if strings.Trim(line, "_") == "" {
 		return true
 	}
 	words := strings.Trim(line, "-")
-	dashes := strings.Index(line, words)
-	return words != "" && len(line) <= maxHeader && dashes >= 3 && len(line)-len(words)-dashes >= 3
+	return words != "" && strings.HasPrefix(line, "---") && strings.HasSuffix(line, "---")
 }
 
 // settle sorts marks and takes away what lies in another.
