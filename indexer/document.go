@@ -1,6 +1,7 @@
 package indexer
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -20,11 +21,14 @@ import (
 // formatVersion changes with anything that makes a document differ for the
 // same record: the fields, the tokenizer, the stored hit. An index of another
 // version is rebuilt.
-const formatVersion = 2
+const formatVersion = 3
 
 // oldestReadable is the oldest format whose documents the evaluator finds its
 // way in. An index of a format since then is searched while it is built anew.
 const oldestReadable = 2
+
+// classFormat is the first format whose documents have their class.
+const classFormat = 3
 
 // The fields of words of a document. Each text is in one of them alone; what is
 // asked for anywhere is looked up in all.
@@ -47,6 +51,7 @@ const addrSuffix = "_addr"
 // The other fields. Where nothing else is said, they are keywords in lower case.
 const (
 	fieldMailbox   = "mailbox"
+	fieldClass     = "class"     // of retention; mail.ClassNone without one
 	fieldHas       = "has"       // of query.HasValues
 	fieldIs        = "is"        // of query.IsValues
 	fieldStatus    = "status"    // the text statuses that are not ok, and statusUnread
@@ -234,6 +239,7 @@ func (b *builder) record(r mail.Record, m *mail.Message, date time.Time) {
 		b.keywords(fieldOf, docID(r.Of.Seq))
 	}
 	b.keywords(fieldMailbox, strings.ToLower(r.Delivery.Mailbox))
+	b.keywords(fieldClass, strings.ToLower(cmp.Or(r.Delivery.Class.Name, mail.ClassNone)))
 	b.time(fieldDate, date)
 	b.time(fieldReceived, m.DateReceived)
 	b.time(fieldSealed, r.Time)

@@ -125,7 +125,7 @@ func unknownTo(n query.Node) []string {
 		return []string{statusUnread, string(mail.TextEncrypted)}
 	case query.Exact:
 		switch n.Name {
-		case "mailbox":
+		case "mailbox", "class":
 			return nil
 		case "filetype", "hash":
 			return []string{statusUnread, string(mail.TextEncrypted)}

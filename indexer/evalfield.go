@@ -76,7 +76,7 @@ func (e *evaluator) addresses(ctx context.Context, name string, terms func(field
 
 // exactFields are the fields of the index that those of the query language are.
 var exactFields = map[string]string{
-	"mailbox": fieldMailbox, "filetype": fieldType, "message-id": fieldMessageID, "list": fieldList, "lang": fieldLang,
+	"mailbox": fieldMailbox, "class": fieldClass, "filetype": fieldType, "message-id": fieldMessageID, "list": fieldList, "lang": fieldLang,
 	"defect": fieldDefect, "parser": fieldParser, "extractor": fieldExtractor,
 }
 

@@ -27,6 +27,7 @@ var facetSources = map[string]struct {
 	"sender":  {fieldFrom + addrSuffix, wholeAddress},
 	"domain":  {fieldFrom + addrSuffix, addressDomain},
 	"mailbox": {fieldMailbox, func(term string) string { return term }},
+	"class":   {fieldClass, func(term string) string { return term }},
 	"type":    {fieldType, fileExtension},
 }
 

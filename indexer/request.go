@@ -34,18 +34,33 @@ func readZone(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// outside tells what the fields mean that documents do not have: thread: is
-// known here, the others Options.Outside knows.
+// outside tells what the fields mean that documents do not have: thread: and class:
+// are known here, the others Options.Outside knows.
 func (x *Index) outside(ctx context.Context) func(query.Exact) (query.Node, error) {
 	return func(n query.Exact) (query.Node, error) {
 		switch {
 		case n.Name == "thread":
 			return x.thread(n)
+		case n.Name == "class":
+			return x.class(n)
 		case x.opts.Outside == nil:
 			return nil, mail.Errorf(mail.Invalid, "%s: cannot be searched for in this archive", n.Name)
 		}
 		return x.opts.Outside(ctx, n)
 	}
+}
+
+// class returns the node itself. Documents of a format before 3 have no class, so it
+// is mail.Temporary while an index of one is built anew: a search for class:none, or
+// for what is not in a class, would find anything.
+func (x *Index) class(n query.Exact) (query.Node, error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.serving.format < classFormat {
+		return nil, mail.WithHint(mail.Errorf(mail.Temporary, "class: cannot be searched for while the index is built anew: it is of an older version, which knows no classes"),
+			"wait until mailkeep status tells that the index is complete, or leave class: out")
+	}
+	return n, nil
 }
 
 // describe says in the answer what was asked.

@@ -108,6 +108,7 @@ func TestFacetsAreExact(t *testing.T) {
 		count("sender", addr)
 		count("domain", domain)
 		count("mailbox", []string{"sales", "board", "east"}[i%3])
+		count("class", "none")
 		count("year", m.DateHeader.In(berlin).Format("2006"))
 		count("month", m.DateHeader.In(berlin).Format("2006-01"))
 		if i%3 > 0 {

@@ -43,7 +43,9 @@ const (
 )
 
 // FacetNames returns what hits can be counted by.
-func FacetNames() []string { return []string{"sender", "domain", "mailbox", "year", "month", "type"} }
+func FacetNames() []string {
+	return []string{"sender", "domain", "mailbox", "year", "month", "type", "class"}
+}
 
 // MaxFacetValues is the most that SearchRequest.FacetValues may be.
 const MaxFacetValues = 1000

@@ -42,7 +42,7 @@ docs/search.md tells all of it.
 --by relevance orders by how much the words count in a message. --group shows one
 message of each conversation (thread), or of those that differ in trace fields alone
 (copy). --facets counts all messages that were found, by sender, domain, mailbox,
-year, month or type. --partly lists the messages that could not be fully read, and so
+year, month, type or class. --partly lists the messages that could not be fully read, and so
 might match for all that is known.`,
 		Example: `  mailkeep search invoice
   mailkeep search 'from:alice "annual report" has:attachment after:2024-01-01'

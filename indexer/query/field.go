@@ -43,8 +43,8 @@ var valueFields = map[string]valueFunc{
 	"class": exactValue, "hold": exactValue, "thread": outsideValue,
 }
 
-// Outside are the fields whose meaning the index alone does not know; see
-// Resolve.
+// Outside are the fields whose meaning the documents of an index alone do not tell,
+// or not those of every index; see Resolve.
 var Outside = []string{"class", "hold", "thread"}
 
 // HasValues are what has: takes, in order.

@@ -38,6 +38,11 @@ retention:
 			t.Errorf("%s: %v, class %+v", box, err, rec.Delivery.Class)
 		}
 	}
+	for query, want := range map[string]int{"class:tax": 3, "class:News subject:bert": 3, "class:none": 0, "-class:tax everywhere": 3} {
+		if got := pages(t, c, query, 2); len(got) != want {
+			t.Errorf("%s finds %q, want %d", query, got, want)
+		}
+	}
 	closeOK(t, c)
 	refused := func(what, box, says string) {
 		t.Helper()
