@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,8 +107,92 @@ func fuzzEntries(f *testing.F) []*Entry {
 	if err1 != nil || err2 != nil || err3 != nil {
 		f.Fatal(err1, err2, err3)
 	}
+	folded := bent(f, func([]byte) {})
 	s := seal{offsets: []uint64{0}, size: 1, peaks: []hash32{{1}}, root: hash32{1}}
-	return []*Entry{msg, ref, ev, bookkeeping(typeOpen, []byte("{}"), nil), bookkeeping(typeSeal, []byte("{}"), s.encode())}
+	return []*Entry{msg, ref, ev, folded, bookkeeping(typeOpen, []byte("{}"), nil), bookkeeping(typeSeal, []byte("{}"), s.encode())}
+}
+
+// bent makes the entry of a message with base64 whose folded content was changed
+// before it was compressed: its hash and all that the header says fit.
+func bent(t testing.TB, change func(folded []byte)) *Entry {
+	t.Helper()
+	raw := append([]byte("A: b\r\n\r\n"), bytes.Repeat([]byte("QUJDREVGR0hJSktMTU5PUFFSU1RVVldY\r\n"), 20)...)
+	e, err := Message(mail.Delivery{Fingerprint: mail.FingerprintOf(raw)}, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.codec != codecZstd|codecFolded {
+		t.Fatalf("codec %d", e.codec)
+	}
+	inside, err := plain.inflate(nil, e.body, e.plainLen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix := 4 + binary.BigEndian.Uint32(inside)
+	change(inside[prefix:])
+	p := plain.packers.Get().(*packer)
+	defer plain.packers.Put(p)
+	if e.body, err = p.pack(p.encoder(true), inside[:prefix], inside[prefix:]); err != nil {
+		t.Fatal(err)
+	}
+	e.bodySum = sha(e.body)
+	return e
+}
+
+// A body whose hash is good and whose content does not unfold, or to something
+// else, is found where content is verified, and no reader is given it.
+func TestBentContent(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		change func([]byte)
+		want   string // the finding says so
+	}{
+		{"nothing", func([]byte) {}, ""},
+		{"number of runs", func(b []byte) { b[3] = 9 }, "malformed"},
+		{"gap", func(b []byte) { b[7] = 200 }, "lacks"},
+		{"octets", func(b []byte) { b[11]++ }, "folded content"},
+		{"line", func(b []byte) { b[13] = 24 }, "folded content is of"},
+		{"end", func(b []byte) { b[14] = 3 }, "malformed"},
+		{"another end", func(b []byte) { b[14] = 1 }, "folded content is of"},
+		{"literal", func(b []byte) { b[16] ^= 1 }, "commitment"},
+		{"payload", func(b []byte) { b[len(b)-1] ^= 1 }, "commitment"},
+		{"place of the run", func(b []byte) { b[7]-- }, "commitment"},
+	} {
+		fsys := durabletest.New()
+		opts := Options{Archive: [16]byte{1}, Now: time.Now}
+		l, err := Open(fsys, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed, err := l.Append(t.Context(), []*Entry{bent(t, tc.change)})
+		if err != nil || sealed[0].Err != nil {
+			t.Fatal(err, sealed[0].Err)
+		}
+		raw, rawErr := l.Raw(t.Context(), sealed[0].ID)
+		if (rawErr == nil) != (tc.want == "") || rawErr != nil && mail.KindOf(rawErr) != mail.Corrupt {
+			t.Errorf("%s: read: %v", tc.name, rawErr)
+		}
+		if rawErr == nil {
+			_ = raw.Close()
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var got []Finding
+		_, err = Verify(t.Context(), fsys, VerifyOptions{Archive: opts.Archive, Found: func(f Finding) { got = append(got, f) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case tc.want == "":
+			if len(got) > 0 {
+				t.Errorf("%s: %+v", tc.name, got)
+			}
+		case len(got) != 1 || got[0].Kind != FoundContent || got[0].Seq != sealed[0].ID.Seq || !strings.Contains(got[0].Detail, tc.want):
+			t.Errorf("%s: %+v", tc.name, got)
+		}
+	}
 }
 
 func readAnything(t *testing.T, b []byte, stream [16]byte) {

@@ -45,6 +45,27 @@ func makePairs() *[1 << 12]uint16 {
 	return t
 }
 
+// sextets tell what can stand in a line of base64, its end and padding included.
+var sextets = makeSextets()
+
+func makeSextets() *[256]bool {
+	t := new([256]bool)
+	for _, c := range []byte(alphabet + "=\r\n") {
+		t[c] = true
+	}
+	return t
+}
+
+// plausible reports whether the first octets of b can be in a run.
+func plausible(b []byte) bool {
+	for _, c := range b[:glance] {
+		if !sextets[c] {
+			return false
+		}
+	}
+	return true
+}
+
 // looks reports whether b can begin a line of base64. It is a first look, so that
 // text costs little.
 func looks(b []byte) bool { return group(b, 0) < bad && group(b, 8) < bad }
@@ -103,11 +124,11 @@ func decodeLast(dst, line []byte) (int, bool) {
 // encodeSlack octets to spare, and returns the length of it.
 func encode(dst, src []byte, n int) int {
 	at, i := 0, 0
-	for ; i+6 <= n && i+8 <= len(src); i += 6 {
-		v := binary.BigEndian.Uint64(src[i:])
+	for ; i+6 <= n && i+8 <= len(src) && at+8 <= len(dst); i += 6 {
+		v := binary.BigEndian.Uint64(src[i : i+8])
 		w := uint64(pairs[v>>52])<<48 | uint64(pairs[v>>40&0xfff])<<32 |
 			uint64(pairs[v>>28&0xfff])<<16 | uint64(pairs[v>>16&0xfff])
-		binary.BigEndian.PutUint64(dst[at:], w)
+		binary.BigEndian.PutUint64(dst[at:at+8], w)
 		at += 8
 	}
 	for ; i+3 <= n; i += 3 {

@@ -16,6 +16,11 @@ const (
 	minRun  = 256
 	maxLine = 65532
 
+	// A glance is so many octets, and there is one in each stride: a run of minRun
+	// octets holds at least one of them whole.
+	glance = 8
+	stride = minRun - glance
+
 	// maxRaw is the most that is folded, so that no number is near its limit.
 	maxRaw = 1 << 28
 )
@@ -73,28 +78,60 @@ func (f *Folder) Fold(raw []byte) (head, payload []byte, ok bool) {
 // Size is how much memory the Folder keeps, in octets.
 func (f *Folder) Size() int { return cap(f.payload) + cap(f.literals) }
 
-// find appends the runs in raw, and what they encode.
+// find appends the runs in raw, and what they encode. It does not look at each
+// line: a run that is long enough covers one of the glances that are taken at
+// regular distances, and most text does not look like base64.
 func (f *Folder) find(raw []byte) {
-	for at, done := 0, 0; at < len(raw); {
-		nl := bytes.IndexByte(raw[at:], '\n')
-		if nl < 0 {
-			return
-		}
-		kept := len(f.payload)
-		r, ok := f.lines(raw[at:], nl)
-		if !ok {
-			at += nl + 1
+	at := 0 // no run begins before
+	for p, done := stride, 0; p+glance <= len(raw); {
+		if !plausible(raw[p:]) {
+			p, at = p+stride, p+1
 			continue
 		}
-		size := r.size()
-		if at += size; size < minRun {
-			f.payload = f.payload[:kept] // no line of it begins a longer one
-			continue
+		start := lineFrom(raw, at)
+		for start <= p && start < len(raw) {
+			r, size := f.try(raw[start:])
+			if start += size; r.n > 0 {
+				r.gap = start - size - done
+				done = start
+				f.runs = append(f.runs, r)
+				break
+			}
 		}
-		r.gap = at - size - done
-		done = at
-		f.runs = append(f.runs, r)
+		p, at = start+stride, start
 	}
+}
+
+// lineFrom returns where the first line begins at or behind b[at]: len(b) if there
+// is none.
+func lineFrom(b []byte, at int) int {
+	if at == 0 {
+		return 0
+	}
+	if i := bytes.IndexByte(b[at-1:], '\n'); i >= 0 {
+		return at + i
+	}
+	return len(b)
+}
+
+// try decodes the run that b begins with, and returns how many octets it has. If
+// there is none that is worth it, the run encodes nothing, and so many octets are
+// passed over.
+func (f *Folder) try(b []byte) (run, int) {
+	nl := bytes.IndexByte(b, '\n')
+	if nl < 0 {
+		return run{}, len(b)
+	}
+	kept := len(f.payload)
+	r, ok := f.lines(b, nl)
+	if !ok {
+		return run{}, nl + 1
+	}
+	if size := r.size(); size >= minRun {
+		return r, size
+	}
+	f.payload = f.payload[:kept]
+	return run{}, r.size() // no line of it begins a longer one
 }
 
 // lines decodes the run that b begins with, the first line of which has its LF at

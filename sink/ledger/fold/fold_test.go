@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mailkeep/mailkeep/sink/ledger/fold"
 )
@@ -183,6 +184,54 @@ func TestDocumented(t *testing.T) {
 	const want = "Hi:\r\nbWFpbGtl\r\nZXA=\r\nBye.\r\n"
 	if got, err := fold.Unfold(nil, octets, len(want)); err != nil || string(got) != want {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// The shortest run that is worth it is found wherever it stands, one that is
+// shorter nowhere.
+func TestShortestRun(t *testing.T) {
+	t.Parallel()
+	least, less := lines(189, 64, "\n"), lines(186, 64, "\n")
+	if len(least) != 256 || len(less) != 252 {
+		t.Fatalf("%d and %d octets", len(least), len(less))
+	}
+	if _, ok := folded([]byte(least)); !ok {
+		t.Fatal("the run alone was not found")
+	}
+	for n := range 800 {
+		front := strings.Repeat("A word.\n", n/8) + strings.Repeat(".", n%8)[:max(n%8-1, 0)] + "\n"
+		if _, ok := folded([]byte(front + least + strings.Repeat("more ", n%7))); !ok {
+			t.Fatalf("the run behind %d octets was not found", len(front))
+		}
+		if _, ok := folded([]byte(front + less + strings.Repeat("more ", 20))); ok {
+			t.Fatalf("a run that is too short was folded behind %d octets", len(front))
+		}
+		if got, _ := folded([]byte(front + less + lines(300, 60, "\r\n"))); len(got) == 0 || got[3] != 1 {
+			t.Fatalf("the run behind %d octets and a short one was not found", len(front))
+		}
+	}
+}
+
+// What looks like base64 and is none, of any shape, is passed over in time that
+// grows no faster than its length.
+func TestFoldIsLinear(t *testing.T) {
+	t.Parallel()
+	const n = 8 << 20
+	for name, raw := range map[string][]byte{
+		"no line":     bytes.Repeat([]byte("A"), n),
+		"one line":    append(bytes.Repeat([]byte("A"), 2*n), '\n'),
+		"empty lines": bytes.Repeat([]byte("\n"), n),
+		"short lines": bytes.Repeat([]byte("AAAA\n"), n/5),
+		"short runs":  bytes.Repeat([]byte(lines(141, 64, "\n")+"\n"), n/198),
+		"long lines":  bytes.Repeat(append(bytes.Repeat([]byte("A"), 65532), '='), n/65533),
+	} {
+		start := time.Now()
+		if _, ok := folded(raw); ok {
+			t.Errorf("%s: folded", name)
+		}
+		if took := time.Since(start); took > 15*time.Second { // it is 0.1 s at most
+			t.Errorf("%s: took %v", name, took)
+		}
 	}
 }
 
