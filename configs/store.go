@@ -11,6 +11,12 @@ type Store struct {
 	// Where sealed segments are copied to: s3, a bucket with Object Lock; dir, a
 	// directory, such as that of a write-once appliance; none, nowhere.
 	Kind string `koanf:"kind" enum:"none,s3,dir" default:"none"`
+	// When mail counts as sealed. spool: when it is on the disk of archive.dir, from
+	// where sealed segments are copied to the store. direct: when it is in the store;
+	// archive.dir may vanish at any moment, as that of a container does.
+	Mode string `koanf:"mode" enum:"spool,direct" default:"spool"`
+	// For mode: direct.
+	Direct Direct `koanf:"direct"`
 	// The directory, for kind: dir.
 	Dir string `koanf:"dir" kind:"path"`
 	// What is asked of the store. At each start mailkeep tries to delete, shorten and
@@ -30,6 +36,17 @@ type Store struct {
 	Retention Retention `koanf:"retention"`
 	// The bucket, for kind: s3.
 	S3 S3 `koanf:"s3"`
+}
+
+// Direct is the section "store.direct".
+type Direct struct {
+	// What is put into the store at once: as much mail as this, or a larger message
+	// alone. It is held in memory.
+	MaxBytes Size `koanf:"max_bytes" default:"8MiB"`
+	// Least time between two such objects, unless one is full before. A message that
+	// comes after a pause is stored at once; while mail keeps coming, it waits so long
+	// for its receipt.
+	Linger Duration `koanf:"linger" default:"2s"`
 }
 
 // Retention is the section "store.retention".
@@ -124,6 +141,9 @@ func (k *checking) store() {
 	case "s3":
 		k.bucket(s.S3)
 	}
+	if s.Mode == "direct" {
+		k.direct(s)
+	}
 	if s.Immutable && s.Kind != "dir" {
 		k.fault("store.immutable", "it is for kind: dir", "set store.kind: dir or remove it")
 	}
@@ -131,6 +151,10 @@ func (k *checking) store() {
 		k.fault("store.worm", "nothing is write-once without a retention", "set store.retention.mode, or worm: preferred")
 	}
 }
+
+// IsDirect reports whether mail counts as sealed when it is in the store, and not
+// before.
+func (c *Config) IsDirect() bool { return c.Store.Mode == "direct" }
 
 func (k *checking) bucket(s S3) {
 	k.webURL("store.s3.endpoint", s.Endpoint)

@@ -23,6 +23,7 @@ type committer struct {
 	*Sink
 	first   []*item       // what the next batch begins with
 	took    time.Duration // the last append
+	began   time.Time     // the last append
 	broken  int           // appends that failed in a row
 	lagging int           // attempts of the catalog to catch up that failed in a row
 }
@@ -96,7 +97,7 @@ func (c *committer) take(it *item) {
 // linger as long as something is on its way. A large message is a batch of its
 // own, so that its failure and its time are. What does not fit stays first.
 func (c *committer) collect() []*item {
-	linger := time.NewTimer(min(maxLinger, c.took/2))
+	linger := time.NewTimer(c.linger())
 	defer linger.Stop()
 	var batch []*item
 	var octets int64
@@ -116,6 +117,14 @@ func (c *committer) collect() []*item {
 	return batch
 }
 
+// linger is how long the next batch waits for more.
+func (c *committer) linger() time.Duration {
+	if c.o.Pace > 0 {
+		return c.o.Pace - c.o.Now().Sub(c.began)
+	}
+	return min(maxLinger, c.took/2)
+}
+
 // next takes one more item if there is one or comes before the linger ends.
 func (c *committer) next(linger <-chan time.Time) bool {
 	select {
@@ -126,7 +135,7 @@ func (c *committer) next(linger <-chan time.Time) bool {
 		return ok
 	default:
 	}
-	if c.coming.Load() == 0 {
+	if c.coming.Load() == 0 && c.o.Pace == 0 {
 		return false
 	}
 	select {
@@ -196,6 +205,7 @@ func (c *committer) seal(ctx context.Context, batch []*item) {
 // append makes the entries of the plan durable and tells the catalog.
 func (c *committer) append(ctx context.Context, p *plan) {
 	start := c.o.Now()
+	c.began = start
 	sealed, err := c.o.Log.Append(ctx, p.entries)
 	for _, v := range p.verdicts {
 		if v.second != nil {

@@ -52,6 +52,10 @@ type Options struct {
 	BatchCount int   // messages and events sealed by one sync; default 256
 	BatchBytes int64 // octets of them; default 4 MiB; a larger message is a batch of its own
 	Preparers  int   // default GOMAXPROCS
+	// Pace is the least time between the begins of two appends, unless a batch is full
+	// before: for a log in which each append has a price. 0: a batch waits for what is
+	// on its way alone, and not for long.
+	Pace time.Duration
 
 	// Now is the clock by which batches are timed; default time.Now.
 	Now func() time.Time

@@ -169,6 +169,11 @@ func (a *App) open(ctx context.Context) error {
 // openDirectory makes the archive if this process is to own it. The index of
 // an archive that is yet to be made waits for its owner.
 func (a *App) openDirectory(ctx context.Context) (err error) {
+	if a.cfg.IsDirect() && a.has(RoleArchive) {
+		if err := adopt(ctx, a.cfg, true); err != nil {
+			return err
+		}
+	}
 	if a.has(RoleArchive) {
 		a.dir, err = createDirectory(ctx, a.cfg.Archive.Dir, a.cfg.Partitions)
 	} else {
@@ -177,6 +182,9 @@ func (a *App) openDirectory(ctx context.Context) (err error) {
 	if err == nil {
 		a.life.onStop("directory", func(context.Context) error { return a.dir.Close() })
 		err = errors.Join(a.dir.openKeys(ctx, a.cfg, a.has(RoleArchive)), a.dir.openStore(a.cfg))
+	}
+	if err == nil && a.cfg.IsDirect() {
+		err = a.openDirect(ctx)
 	}
 	if err == nil && a.has(RoleArchive) {
 		err = a.openSigningKey(ctx)

@@ -27,6 +27,9 @@ func Backup(ctx context.Context, c *configs.Config, to string, keep int, console
 }
 
 func (c *Client) backup(ctx context.Context, to string, keep int) (report backup.Report, err error) {
+	if err := refuseDirect(c.cfg, "there is no backup by mailkeep", "Replicate both buckets with the means of the store: segments never change, and archive.dir holds nothing else."); err != nil {
+		return report, err
+	}
 	target, err := c.backupTarget(to)
 	if err != nil {
 		return report, err

@@ -38,6 +38,9 @@ type Client struct {
 
 // Open opens the archive for reading; mail.NotFound if there is none.
 func Open(ctx context.Context, c *configs.Config, console Console) (*Client, error) {
+	if err := readyDirect(ctx, c); err != nil {
+		return nil, err
+	}
 	dir, err := openDirectory(c.Archive.Dir)
 	if err != nil {
 		return nil, err

@@ -87,6 +87,7 @@ type directory struct {
 	library  library
 	store    store.Store  // of segments; nil: none
 	storeDir *durable.Dir // that store is in; nil: it is in none
+	direct   *directStore // nil: the archive is in this directory
 }
 
 // createDirectory opens the archive at path, and makes it, with the number of
@@ -213,8 +214,18 @@ func (d *directory) found(partitions int) error {
 		return mail.WithHint(mail.Errorf(mail.Corrupt, "%s holds a ledger, but its file %s is missing", d.Path, identityFile),
 			"restore the file from a copy of the archive; it is never made anew beside a ledger")
 	}
-	d.Identity = Identity{Format: archiveFormat, Archive: newUUID(), Partitions: partitions, Created: time.Now().UTC().Truncate(time.Second)}
+	d.Identity = newIdentity(partitions)
 	return d.writeIdentity()
+}
+
+func newIdentity(partitions int) Identity {
+	return Identity{Format: archiveFormat, Archive: newUUID(), Partitions: partitions, Created: time.Now().UTC().Truncate(time.Second)}
+}
+
+// plain is the identity as it was made, before anything was encrypted.
+func (i Identity) plain() Identity {
+	i.KeyCheck = nil
+	return i
 }
 
 func (d *directory) writeIdentity() error {
@@ -234,6 +245,9 @@ func (d *directory) ledger(p uint16) (durable.FS, error) {
 	files, err := d.ledgerFiles(p)
 	if err != nil {
 		return nil, err
+	}
+	if d.direct != nil {
+		return store.NewSealedTree(files, d.store), nil
 	}
 	return store.NewTree(files, d.store), nil
 }

@@ -31,6 +31,9 @@ type KeyRestoreOptions struct {
 // may run on the archive if the source is replaced. Errors: mail.Denied if the
 // identity opens no copy; mail.Invalid if a copy is of another archive.
 func RestoreKeys(ctx context.Context, c *configs.Config, o KeyRestoreOptions) (done keys.Recovery, err error) {
+	if err := refuseDirect(c, "keys are not restored from escrow", "The key files are in the store, not in archive.dir. If they are lost there, open a copy of the archive with store.mode: spool."); err != nil {
+		return done, err
+	}
 	ids, err := readIdentities(o.Identity)
 	if err != nil {
 		return done, err

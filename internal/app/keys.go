@@ -58,6 +58,9 @@ func openEncrypted(ctx context.Context, c *configs.Config) (*directory, error) {
 		return nil, err
 	}
 	err = dir.openKeys(ctx, c, false)
+	if err == nil && c.IsDirect() {
+		err = dir.openStore(c)
+	}
 	if err == nil && dir.Identity.KeyCheck == nil {
 		err = mail.WithHint(mail.Errorf(mail.NotFound, "the archive in %s is not encrypted", dir.Path), "set a key source in the section encryption, and start mailkeep")
 	}

@@ -21,6 +21,9 @@ const nextKey = ".next"
 // mail.InUse while a process runs on the archive. If it is interrupted, the next
 // start finishes the change or forgets it.
 func ChangeSigningKey(ctx context.Context, c *configs.Config) (vkeys []string, err error) {
+	if err := refuseDirect(c, "the signing key is not changed", "Copy the archive with store.mode: spool, change the key there, or go on with the key."); err != nil {
+		return nil, err
+	}
 	dir, err := openDirectory(c.Archive.Dir)
 	if err != nil {
 		return nil, err

@@ -7,9 +7,11 @@ import (
 	"iter"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/mailkeep/mailkeep/indexer"
 	"github.com/mailkeep/mailkeep/internal/bus"
+	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/parser"
 	"github.com/mailkeep/mailkeep/sink"
@@ -77,13 +79,18 @@ func (a *App) openPartition(ctx context.Context, number uint16) error {
 // openArchive makes this process the owner of the partition's ledger: it seals
 // what the queue brings, and answers what is sealed.
 func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
-	files, err := a.dir.ledger(p.number)
+	files, err := a.ownFiles(p.number)
 	if err != nil {
 		return err
 	}
 	lease, err := a.own(ctx, p)
 	if err != nil {
 		return err
+	}
+	if a.dir.direct != nil {
+		if err := a.gatherPartition(ctx, p, lease != nil); err != nil {
+			return err
+		}
 	}
 	if p.catalog, err = a.openCatalog(ctx, p.number, lease != nil); err != nil {
 		return err
@@ -93,6 +100,7 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 		return err
 	}
 	o := a.ledgerOptions(p.number)
+	o.SealEach = a.dir.direct != nil
 	if lease != nil {
 		o.Fence = lease
 	}
@@ -105,6 +113,9 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 		p.closed = err == nil
 		return err
 	})
+	if a.dir.direct != nil {
+		a.life.work(ctx, "fence", func(ctx context.Context) error { return a.watchTaken(ctx, p.ledger) })
+	}
 	if lease != nil {
 		a.life.work(ctx, "lease", func(ctx context.Context) error { return lease.keep(ctx, p.ledger.Taken) })
 	}
@@ -116,10 +127,14 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.sink, err = sink.New(sink.Options{
+	so := sink.Options{
 		Log: p.ledger, Catalog: p.catalog, Partition: p.number, Class: class, MaxMessage: int64(a.cfg.Message.MaxSize), Logger: a.log,
 		Observe: func(b sink.Batch) { a.metrics.Sealed(b.Messages+b.References, b.Octets) },
-	}); err != nil {
+	}
+	if a.dir.direct != nil {
+		so.BatchBytes, so.BatchCount, so.Pace = int64(a.cfg.Store.Direct.MaxBytes), directBatch, time.Duration(a.cfg.Store.Direct.Linger)
+	}
+	if p.sink, err = sink.New(so); err != nil {
 		return err
 	}
 	if err := p.sink.CatchUp(ctx); err != nil {
@@ -146,6 +161,14 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 	a.life.work(ctx, "announce", func(ctx context.Context) error { return a.announce(ctx, p) })
 	a.life.work(ctx, "consumer", func(ctx context.Context) error { return a.bus.Consume(ctx, p.number, a.accept(p.sink)) })
 	return nil
+}
+
+// ownFiles returns the directory of a ledger for the process that writes it.
+func (a *App) ownFiles(number uint16) (durable.FS, error) {
+	if a.dir.direct != nil {
+		return a.directFiles(number)
+	}
+	return a.dir.ledger(number)
 }
 
 // accept hands what the queue brings to the sink. The acknowledgement is the

@@ -50,6 +50,10 @@ type rebuild struct {
 }
 
 func newRebuild(c *configs.Config, dir *directory, console Console) (rebuild, error) {
+	if err := refuseDirect(c, "the archive is changed by the process that owns it alone",
+		"Views are made again from the store: start with an empty archive.dir. Holds and erasure are for a running process: start `mailkeep run` beside this command. What the store holds cannot be repaired, only read from its replica."); err != nil {
+		return rebuild{}, err
+	}
 	log, err := telemetry.Logger(console.Logs, c.Log.Format, c.Log.Level)
 	return rebuild{cfg: c, dir: dir, reading: newReading(c.Resolve()), console: console, log: log, segmentSize: int64(c.Archive.SegmentSize)}, err
 }

@@ -57,6 +57,9 @@ type RestoredPartition struct {
 // Errors: mail.Invalid if the directory is not empty; mail.NotFound if there is no
 // such backup; mail.Corrupt if it is damaged, or contradicts a checkpoint.
 func Restore(ctx context.Context, c *configs.Config, o RestoreOptions, console Console) (RestoreReport, error) {
+	if err := refuseDirect(c, "nothing is restored", "Restore with store.mode: spool."); err != nil {
+		return RestoreReport{}, err
+	}
 	if !InStore(o.From) {
 		if err := apart(o.From, o.To); err != nil {
 			return RestoreReport{}, err

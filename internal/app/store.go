@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"github.com/mailkeep/mailkeep/configs"
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/internal/telemetry"
 	"github.com/mailkeep/mailkeep/mail"
-	"github.com/mailkeep/mailkeep/sink/keys"
 	"github.com/mailkeep/mailkeep/sink/store"
 )
 
@@ -31,6 +29,26 @@ func (d *directory) openStore(c *configs.Config) (err error) {
 			return err
 		}
 		d.store = s
+	}
+	if c.IsDirect() {
+		if d.direct, err = d.openDirectStore(c); err != nil {
+			return err
+		}
+		d.direct.uuid = d.Identity.Archive
+		return d.wrapKeys()
+	}
+	return nil
+}
+
+// wrapKeys lets the truth of key files be in the store. A copy of one that was left
+// here may have keys that are destroyed by now.
+func (d *directory) wrapKeys() error {
+	for _, k := range d.library.keys {
+		files := d.keyFiles(k.Partition, k.FS)
+		k.FS = files
+		if err := files.Forget(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -101,6 +119,9 @@ func (a *App) startStores(ctx context.Context) error {
 		if err := a.startSpool(ctx, p, policy); err != nil {
 			return fmt.Errorf("partition %d: %w", p.number, err)
 		}
+		if a.dir.direct != nil {
+			continue // key files are in the store before they are used
+		}
 		if err := a.startMirror(ctx, i, p); err != nil {
 			return fmt.Errorf("partition %d: %w", p.number, err)
 		}
@@ -141,6 +162,10 @@ func (a *App) probeStore(ctx context.Context, mode store.Mode) error {
 // storePrefix is before the names of all that this archive stores.
 func (a *App) storePrefix() string { return a.dir.Identity.Archive + "/" }
 
+// heldInterval is between two looks at holds where segments are stored otherwise: each
+// goes over all of them.
+const heldInterval = 10 * time.Minute
+
 func (a *App) startSpool(ctx context.Context, p *partition, policy store.Policy) error {
 	files, err := a.dir.ledgerFiles(p.number)
 	if err != nil {
@@ -149,8 +174,8 @@ func (a *App) startSpool(ctx context.Context, p *partition, policy store.Policy)
 	a.life.onStop("spooled segments", func(context.Context) error { return files.Close() })
 	held := &heldSegments{size: p.ledger.Size, catalog: p.catalog}
 	cut := &cutter{p: p, after: time.Duration(a.cfg.Store.SealAfter)}
-	p.spool = store.NewSpool(store.SpoolOptions{
-		FS: files, Store: a.dir.store, Prefix: fmt.Sprintf("%s%s/%04d/", a.storePrefix(), ledgerDir, p.number),
+	o := store.SpoolOptions{
+		FS: files, Store: a.dir.store, Prefix: a.dir.segmentPrefix(p.number),
 		Policy: policy, KeepLocal: time.Duration(a.cfg.Store.KeepLocal), Cut: cut.due, Logger: a.log,
 		Held: held.of, Observe: func(t store.Transfer) { a.metrics.Uploaded(t.Octets) },
 		Passed: func(s store.SpoolStatus, err error) {
@@ -159,7 +184,11 @@ func (a *App) startSpool(ctx context.Context, p *partition, policy store.Policy)
 		Record: func(ctx context.Context, s mail.Stored) error {
 			return cut.record(ctx, mail.Event{Type: mail.EventStored, Stored: &s})
 		},
-	})
+	}
+	if a.dir.direct != nil { // what is left to do is to hold, and to retain for longer
+		o.FS, o.Direct, o.Cut, o.KeepLocal, o.Interval = store.Scratch(files), true, nil, 0, heldInterval
+	}
+	p.spool = store.NewSpool(o)
 	a.health.Add(fmt.Sprintf("store of partition %d", p.number), p.spool.Healthy)
 	a.life.work(ctx, "spool", p.spool.Run)
 	return nil
@@ -179,9 +208,7 @@ func (a *App) startMirror(ctx context.Context, i int, p *partition) error {
 	}
 	m := &store.Mirror{
 		FS: a.dir.library.keys[i].FS, Store: to, Prefix: fmt.Sprintf("%s%s/%04d/", a.storePrefix(), keysDir, p.number),
-		Wanted: func(name string) bool {
-			return keys.Owns(name) && (filepath.Ext(name) == ".keys" || filepath.Ext(name) == ".age")
-		},
+		Wanted: isKeyFile,
 	}
 	a.life.work(ctx, "key mirror", func(ctx context.Context) error {
 		tick := time.NewTicker(mirrorInterval)

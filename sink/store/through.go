@@ -45,15 +45,15 @@ func NewThrough(o ThroughOptions) *Through {
 	return &Through{FS: o.FS, o: o}
 }
 
-// Forget removes the local copies.
+// Forget removes the local copies. Whoever uses the directory fetches them again.
 func (t *Through) Forget() error {
 	entries, err := t.FS.ReadDir(".")
 	if err != nil {
 		return classifyFile(err)
 	}
 	for _, e := range entries {
-		if t.o.Wanted(strings.TrimSuffix(e.Name(), tmpSuffix)) {
-			if err := t.FS.Remove(e.Name()); err != nil {
+		if t.o.Wanted(e.Name()) {
+			if err := ignoreMissing(t.FS.Remove(e.Name())); err != nil {
 				return classifyFile(err)
 			}
 		}
