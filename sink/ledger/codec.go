@@ -108,13 +108,14 @@ func (p *packer) Write(b []byte) (int, error) {
 }
 
 // pack returns the zstd frame of all pieces, each of which ends a block. The frame
-// tells its length, so that who reads it needs no room to spare.
-func (p *packer) pack(e *zstd.Encoder, pieces ...[]byte) ([]byte, error) {
+// tells its length, so that who reads it needs no room to spare. It is expected to
+// have room octets or less.
+func (p *packer) pack(e *zstd.Encoder, room int, pieces ...[]byte) ([]byte, error) {
 	n := 0
 	for _, b := range pieces {
 		n += len(b)
 	}
-	p.out = make([]byte, 0, n/2)
+	p.out = make([]byte, 0, room)
 	e.ResetContentSize(p, int64(n))
 	var all error
 	for i, b := range pieces {
@@ -129,6 +130,9 @@ func (p *packer) pack(e *zstd.Encoder, pieces ...[]byte) ([]byte, error) {
 	p.out = nil
 	return out, all
 }
+
+// blockRoom is enough for the headers of all blocks of a body.
+const blockRoom = 1 << 10
 
 // keepFolded is how much memory of a folder is kept for the next body.
 const keepFolded = 1 << 20
@@ -152,10 +156,11 @@ func (c *coder) encode(meta, raw []byte) (uint8, []byte) {
 
 func (c *coder) pack(p *packer, prefix, raw []byte) (codec uint8, out []byte, err error) {
 	if head, payload, ok := p.folder.Fold(raw); ok {
-		out, err = p.pack(p.encoder(true), prefix, head, payload)
+		room := (len(prefix)+len(head))/2 + len(payload) + blockRoom // most attachments are compressed already
+		out, err = p.pack(p.encoder(true), room, prefix, head, payload)
 		return c.codec | codecFolded, out, err
 	}
-	out, err = p.pack(p.encoder(false), prefix, raw)
+	out, err = p.pack(p.encoder(false), (len(prefix)+len(raw))/2, prefix, raw)
 	return c.codec, out, err
 }
 

@@ -132,7 +132,7 @@ func bent(t testing.TB, change func(folded []byte)) *Entry {
 	change(inside[prefix:])
 	p := plain.packers.Get().(*packer)
 	defer plain.packers.Put(p)
-	if e.body, err = p.pack(p.encoder(true), inside[:prefix], inside[prefix:]); err != nil {
+	if e.body, err = p.pack(p.encoder(true), 0, inside[:prefix], inside[prefix:]); err != nil {
 		t.Fatal(err)
 	}
 	e.bodySum = sha(e.body)
