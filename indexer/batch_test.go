@@ -8,10 +8,10 @@ import (
 func TestBatchBytes(t *testing.T) {
 	t.Parallel()
 	for limit, want := range map[int64]int{
-		math.MaxInt64: 4 << 20,
-		1 << 30:       4 << 20,
-		512 << 20:     2 << 20,
-		384 << 20:     3 << 19,
+		math.MaxInt64: 8 << 20,
+		1 << 30:       8 << 20,
+		410 << 20:     8 << 20,
+		160 << 20:     4 << 20,
 		1:             256 << 10,
 	} {
 		if got := batchBytes(limit); got != want {

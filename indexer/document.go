@@ -125,8 +125,8 @@ func quarterOf(t time.Time) uint64 { return seconds(t) / (15 * 60) }
 
 // newDocument makes the document of a record. msg is nil if the message could
 // not be read; the document then says so and holds what the record tells.
-func newDocument(r mail.Record, msg *mail.Message, date time.Time) *document {
-	b := builder{doc: &document{seq: r.ID.Seq, fields: make([]*field, 0, 32)}, sum: sha256.New(), status: map[string]bool{}}
+func newDocument(made *analysis, r mail.Record, msg *mail.Message, date time.Time) *document {
+	b := builder{made: made, doc: &document{seq: r.ID.Seq, fields: make([]*field, 0, 32)}, sum: sha256.New(), status: map[string]bool{}}
 	if msg == nil {
 		msg = &mail.Message{}
 		b.status[string(mail.TextFailed)] = true
@@ -149,7 +149,7 @@ func newDocument(r mail.Record, msg *mail.Message, date time.Time) *document {
 // A builder collects the fields of one document and the hash of what went in.
 type builder struct {
 	doc    *document
-	made   analysis // the last field
+	made   *analysis // makes the fields
 	sum    hash.Hash
 	status map[string]bool
 }

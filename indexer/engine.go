@@ -92,9 +92,11 @@ func settings() map[string]any {
 			"numPersisterWorkers": 1,
 		},
 		"scorchMergePlanOptions": map[string]any{
-			"maxSegmentsPerTier": 10, "segmentsPerMergeTask": 10, "tierGrowth": 10, "maxSegmentSize": 5000000,
-			// Smaller ones count as if they had this many documents. A full batch
-			// has more: it is not merged until there are ten of them.
+			"maxSegmentsPerTier": 10, "segmentsPerMergeTask": 10, "tierGrowth": 10, "maxSegmentSize": 2 * batchDocs,
+			// Half of maxSegmentSize is a full batch. It is not merged before its
+			// shard is sealed: that would cost as much as to make it. Few documents
+			// at a time are merged, by tens and up to that size; less than this many
+			// count as if there were as many.
 			"floorSegmentSize": 200,
 		},
 	}

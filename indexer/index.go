@@ -27,7 +27,7 @@ type Options struct {
 	Partition uint16
 	// Logger receives what operators should know; nil discards it.
 	Logger *slog.Logger
-	// BatchBytes is how much text a batch holds, in octets; 0 means 4 MiB, or less
+	// BatchBytes is how much text a batch holds, in octets; 0 means 8 MiB, or less
 	// where the memory of the process is limited: see batchBytes.
 	BatchBytes int
 	// Linger is how long a follower lets the ledger be still before it indexes

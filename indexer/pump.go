@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	batchDocs  = 500
+	batchDocs  = 2000
 	jobsQueued = 256
 	// flightBatches is how many batches' worth of octets may be between the
 	// ledger and the commit: one being committed, and one being collected or in
@@ -83,8 +83,9 @@ func (p *pump) run(ctx context.Context) error {
 	})
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
+			var made analysis // its memory is good for all documents of a worker
 			for j := range p.jobs {
-				p.work(ctx, j)
+				p.work(ctx, j, &made)
 			}
 		})
 	}
@@ -196,12 +197,12 @@ func (p *pump) send(ctx context.Context, r mail.Record) error {
 
 // work makes the document of j. Octets that turned out to be no text are given
 // back at once; the rest when the document is committed.
-func (p *pump) work(ctx context.Context, j *job) {
+func (p *pump) work(ctx context.Context, j *job, made *analysis) {
 	defer close(j.done)
 	if j.err = ctx.Err(); j.err != nil {
 		return
 	}
-	j.doc, j.err = p.document(ctx, j.record)
+	j.doc, j.err = p.document(ctx, j.record, made)
 	if j.doc == nil {
 		return
 	}

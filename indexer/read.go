@@ -16,7 +16,7 @@ const (
 
 // document makes the document of a record. A message that cannot be read
 // becomes one that says so: the error is only ever ctx's.
-func (p *pump) document(ctx context.Context, r mail.Record) (*document, error) {
+func (p *pump) document(ctx context.Context, r mail.Record, made *analysis) (*document, error) {
 	var msg *mail.Message
 	var doc *document
 	err := p.retry(ctx, func() error {
@@ -25,7 +25,7 @@ func (p *pump) document(ctx context.Context, r mail.Record) (*document, error) {
 				return err
 			}
 			date := p.dateOf(msg, r)
-			doc = newDocument(r, msg, date)
+			doc = newDocument(made, r, msg, date)
 			doc.link = new(threads.LinkOf(r.ID.Seq, msg, date))
 			return nil
 		})
@@ -38,7 +38,7 @@ func (p *pump) document(ctx context.Context, r mail.Record) (*document, error) {
 	}
 	p.opts.Logger.Error("message unreadable, indexed without its text", p.opts.logPartition(),
 		slog.String("id", r.ID.String()), slog.String("body", r.Body().String()), slog.Any("error", err))
-	return newDocument(r, nil, r.Delivery.Fetched), nil
+	return newDocument(made, r, nil, r.Delivery.Fetched), nil
 }
 
 // retry calls read until it succeeds or trying again is of no use.
