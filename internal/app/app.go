@@ -246,7 +246,7 @@ func (a *App) measureQueue(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if d, err := a.bus.Depth(ctx); err == nil {
-			a.metrics.Queue(d.Messages, d.Bytes, d.Limit)
+			a.metrics.Queue(d.Messages, d.Bytes+d.Memory, d.Limit)
 		}
 		select {
 		case <-tick.C:

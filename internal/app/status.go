@@ -60,7 +60,7 @@ func (a *App) status(ctx context.Context) (StatusReport, error) {
 	r.Store, r.Extraction = a.storeStatus(), a.reading.texts.status()
 	depth, err := a.bus.Depth(ctx)
 	if err == nil {
-		r.Queue = &QueueStatus{Messages: depth.Messages, Octets: depth.Bytes}
+		r.Queue = &QueueStatus{Messages: depth.Messages, Octets: depth.Bytes + depth.Memory}
 	}
 	for i := range r.Partitions {
 		r.Partitions[i].Log = a.logStatus(a.partitions[i])
