@@ -76,10 +76,14 @@ func adopt(ctx context.Context, c *configs.Config, found bool) (err error) {
 			return err
 		}
 	}
-	if err := d.adoptIdentity(ctx, c, found); err != nil {
-		return err
+	lock, err := d.lockIdentity(ctx)
+	if err != nil {
+		return mail.WithHint(err, "another process is starting; try again")
 	}
-	return d.direct.fetchDictionaries(ctx, root)
+	if err = d.adoptIdentity(ctx, c, found); err == nil {
+		err = d.direct.fetchDictionaries(ctx, root)
+	}
+	return errors.Join(err, lock.Close())
 }
 
 func (d *directory) adoptIdentity(ctx context.Context, c *configs.Config, found bool) error {
@@ -105,7 +109,11 @@ func (d *directory) adoptIdentity(ctx context.Context, c *configs.Config, found 
 		return mail.WithHint(mail.Errorf(mail.Invalid, "%s is the directory of archive %s, in the store is %s", d.Path, d.Identity.Archive, there.Archive),
 			"With store.mode: direct the directory is for this process alone: name an empty one. Another archive needs a store.s3.prefix of its own.")
 	}
+	same := local == nil && (d.Identity.KeyCheck == nil) == (there.KeyCheck == nil)
 	d.Identity, d.direct.uuid = there, there.Archive
+	if same {
+		return nil
+	}
 	return d.writeIdentity()
 }
 
@@ -269,8 +277,12 @@ func (a *App) openDirect(ctx context.Context) error {
 	if err := a.dir.keepDirect(ctx); err != nil {
 		return err
 	}
+	lock, err := a.dir.lockIdentity(ctx)
+	if err != nil {
+		return err
+	}
 	state := a.dir.archiveState()
-	if err := state.Load(ctx); err != nil {
+	if err := errors.Join(state.Load(ctx), lock.Close()); err != nil {
 		return err
 	}
 	a.keepState(ctx, "archive state", state)
@@ -300,8 +312,21 @@ func (a *App) keepState(ctx context.Context, name string, s *store.State) {
 }
 
 // gatherPartition prepares the local directory of a partition that this process
-// owns. Without a lease, the lock of the ledger tells that nobody else works there.
-func (a *App) gatherPartition(ctx context.Context, p *partition, leased bool) (err error) {
+// owns, and keeps others from preparing it too until its ledger is open, which is
+// when done is to be called. Without a lease, the lock of the ledger tells that
+// nobody else works there.
+func (a *App) gatherPartition(ctx context.Context, p *partition, leased bool) (done func() error, err error) {
+	lock, err := a.dir.lockIdentity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.gatherLocked(ctx, p, leased); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock.Close, nil
+}
+
+func (a *App) gatherLocked(ctx context.Context, p *partition, leased bool) (err error) {
 	if !leased {
 		unlock, err := a.dir.lockLedger(p.number)
 		if err != nil {
@@ -395,6 +420,11 @@ func readyDirect(ctx context.Context, c *configs.Config) (err error) {
 	if err := errors.Join(d.openStore(c), d.makeLedgers()); err != nil {
 		return err
 	}
+	lock, err := d.lockIdentity(ctx)
+	if err != nil {
+		return mail.WithHint(err, "another process is starting; try again")
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
 	for _, p := range d.partitions() {
 		unlock, err := d.lockLedger(p)
 		if mail.KindOf(err) == mail.InUse {

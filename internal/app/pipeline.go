@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -87,37 +88,14 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 	if err != nil {
 		return err
 	}
+	opened := func() error { return nil }
 	if a.dir.direct != nil {
-		if err := a.gatherPartition(ctx, p, lease != nil); err != nil {
+		if opened, err = a.gatherPartition(ctx, p, lease != nil); err != nil {
 			return err
 		}
 	}
-	if p.catalog, err = a.openCatalog(ctx, p.number, lease != nil); err != nil {
+	if err := errors.Join(a.openLedger(ctx, p, files, lease), opened()); err != nil {
 		return err
-	}
-	a.life.onStop("catalog", func(context.Context) error { return p.catalog.Close() })
-	if err := a.openLog(p, lease != nil); err != nil {
-		return err
-	}
-	o := a.ledgerOptions(p.number)
-	o.SealEach = a.dir.direct != nil
-	if lease != nil {
-		o.Fence = lease
-	}
-	o.Known = p.catalog.Cursor() // what a view has seen was durable: recovery must not cut it
-	if p.ledger, err = ledger.Open(files, o); err != nil {
-		return err
-	}
-	a.life.onStop("ledger", func(context.Context) error {
-		err := p.ledger.Close()
-		p.closed = err == nil
-		return err
-	})
-	if a.dir.direct != nil {
-		a.life.work(ctx, "fence", func(ctx context.Context) error { return a.watchTaken(ctx, p.ledger) })
-	}
-	if lease != nil {
-		a.life.work(ctx, "lease", func(ctx context.Context) error { return lease.keep(ctx, p.ledger.Taken) })
 	}
 	p.source = p.ledger
 	if err := a.followLog(ctx, p); err != nil {
@@ -160,6 +138,38 @@ func (a *App) openArchive(ctx context.Context, p *partition) (err error) {
 	a.life.onStop("get service", func(context.Context) error { stop(); return nil })
 	a.life.work(ctx, "announce", func(ctx context.Context) error { return a.announce(ctx, p) })
 	a.life.work(ctx, "consumer", func(ctx context.Context) error { return a.bus.Consume(ctx, p.number, a.accept(p.sink)) })
+	return nil
+}
+
+// openLedger opens the ledger of a partition with what it needs at its side.
+func (a *App) openLedger(ctx context.Context, p *partition, files durable.FS, lease *ownership) (err error) {
+	if p.catalog, err = a.openCatalog(ctx, p.number, lease != nil); err != nil {
+		return err
+	}
+	a.life.onStop("catalog", func(context.Context) error { return p.catalog.Close() })
+	if err := a.openLog(p, lease != nil); err != nil {
+		return err
+	}
+	o := a.ledgerOptions(p.number)
+	o.SealEach = a.dir.direct != nil
+	if lease != nil {
+		o.Fence = lease
+	}
+	o.Known = p.catalog.Cursor() // what a view has seen was durable: recovery must not cut it
+	if p.ledger, err = ledger.Open(files, o); err != nil {
+		return err
+	}
+	a.life.onStop("ledger", func(context.Context) error {
+		err := p.ledger.Close()
+		p.closed = err == nil
+		return err
+	})
+	if a.dir.direct != nil {
+		a.life.work(ctx, "fence", func(ctx context.Context) error { return a.watchTaken(ctx, p.ledger) })
+	}
+	if lease != nil {
+		a.life.work(ctx, "lease", func(ctx context.Context) error { return lease.keep(ctx, p.ledger.Taken) })
+	}
 	return nil
 }
 

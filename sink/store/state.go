@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -160,12 +161,20 @@ func (s *State) load(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if have, err := durable.ReadFile(s.FS, name); err == nil && bytes.Equal(have, data) {
+		return s.note(name)
+	}
 	if err := s.FS.MkdirAll(path.Dir(name)); err != nil {
 		return classifyFile(err)
 	}
 	if err := durable.WriteFile(Scratch(s.FS), name, data); err != nil {
 		return classifyFile(err)
 	}
+	return s.note(name)
+}
+
+// note says that the store has the file as it is.
+func (s *State) note(name string) error {
 	info, err := s.FS.Stat(name)
 	if err == nil {
 		s.saved[name] = stamp{info.Size(), info.ModTime()}
