@@ -136,7 +136,10 @@ func (x *Index) askOne(ctx context.Context, s Shard, q *query.Query) (Found, err
 	select {
 	case o := <-done:
 		<-x.evaluations
-		return o.found, o.err
+		if o.found == nil {
+			return nil, o.err
+		}
+		return &watched{found: o.found, shard: s, rouse: x.rouse}, o.err
 	case <-ctx.Done():
 	}
 	go func() {
