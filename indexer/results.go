@@ -49,13 +49,15 @@ func (w *wantedPage) goOn(after string) error {
 
 // results puts into a what was asked of the hits: the set as a whole, what is
 // counted, and the page.
-func (x *Index) results(ctx context.Context, a *mail.SearchAnswer, all []asked, w wantedPage) error {
-	set, err := x.resultSet(ctx, all)
-	if err != nil {
-		return err
+func (x *Index) results(ctx context.Context, a *mail.SearchAnswer, all []asked, w wantedPage) (err error) {
+	if w.req.Evidence {
+		set, err := x.resultSet(ctx, all)
+		if err != nil {
+			return err
+		}
+		a.Sets = []mail.ResultSet{set}
+		a.Result = ResultOf(a.Sets, a.Coverage)
 	}
-	a.Sets = []mail.ResultSet{set}
-	a.Result = ResultOf(a.Sets, a.Coverage)
 	if a.Facets, err = facets(ctx, all, w); err != nil {
 		return err
 	}

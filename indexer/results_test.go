@@ -313,7 +313,7 @@ func TestResultSet(t *testing.T) {
 	l := plantedMail(300)
 	one := indexed(t, l)
 	x, _ := sharded(t, l, 70)
-	req := mail.SearchRequest{Query: "third"}
+	req := mail.SearchRequest{Query: "third", Evidence: true}
 	a, b := answerOf(t, one, l, req), answerOf(t, x, l, req)
 	if a.Fingerprint != b.Fingerprint || a.Result != b.Result || a.Result.IsZero() || a.Fingerprint.IsZero() {
 		t.Errorf("%s %s and %s %s", a.Fingerprint, a.Result, b.Fingerprint, b.Result)
@@ -329,6 +329,9 @@ func TestResultSet(t *testing.T) {
 	text := fmt.Sprintf("set 0 100 %s\nsearched 0 300\ncomplete true\n", want[0].Digest)
 	if a.Result != mail.DigestOf([]byte(text)) {
 		t.Errorf("the result does not stand for %q", text)
+	}
+	if c := answerOf(t, x, l, mail.SearchRequest{Query: "third"}); c.Fingerprint != a.Fingerprint || c.Sets != nil || !c.Result.IsZero() {
+		t.Errorf("without being asked for: %v, %s, %s", c.Sets, c.Result, c.Fingerprint)
 	}
 	req.After = b.Next
 	if c := answerOf(t, x, l, req); c.Result != a.Result || c.Fingerprint != a.Fingerprint {

@@ -28,6 +28,8 @@ type SearchRequest struct {
 	Partly bool `json:"partly,omitempty"`
 	// Count asks for no hits, but for all else.
 	Count bool `json:"count,omitempty"`
+	// Evidence asks for Sets and Result of the answer, for which all hits are walked.
+	Evidence bool `json:"evidence,omitempty"`
 }
 
 // The orders of hits.
@@ -71,9 +73,9 @@ type SearchAnswer struct {
 	Fingerprint Digest `json:"fingerprint"`
 	// Sets stands for all hits of each partition, and Result for Sets and Coverage;
 	// see docs/search.md. Two answers with the same Fingerprint and Result have the
-	// same hits on all their pages.
-	Sets   []ResultSet `json:"sets"`
-	Result Digest      `json:"result"`
+	// same hits on all their pages. Without SearchRequest.Evidence they are not set.
+	Sets   []ResultSet `json:"sets,omitempty"`
+	Result Digest      `json:"result,omitzero"`
 }
 
 // A ResultSet stands for all hits in one partition.

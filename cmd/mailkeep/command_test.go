@@ -140,7 +140,7 @@ func TestHintIsPrinted(t *testing.T) {
 func TestSearchArguments(t *testing.T) {
 	f := &fakeClient{answer: answer()}
 	status, out, _ := execute(t, opens(f), "search", "--limit", "5", "--after", "tok", "--json", "from:bob", `"two words"`, "--", "-spam")
-	if want := (mail.SearchRequest{Query: `from:bob "two words" -spam`, Limit: 5, After: "tok"}); status != 0 || !reflect.DeepEqual(f.req, want) {
+	if want := (mail.SearchRequest{Query: `from:bob "two words" -spam`, Limit: 5, After: "tok", Evidence: true}); status != 0 || !reflect.DeepEqual(f.req, want) {
 		t.Errorf("status %d, %+v", status, f.req)
 	}
 	var got mail.SearchAnswer

@@ -49,7 +49,7 @@ func TestSearchOverTheBus(t *testing.T) {
 		return c.Search(ctx, r)
 	}
 	var a mail.SearchAnswer
-	all := mail.SearchRequest{Query: "larger:1", Facets: []string{"mailbox"}, Limit: 5}
+	all := mail.SearchRequest{Query: "larger:1", Facets: []string{"mailbox"}, Limit: 5, Evidence: true}
 	await(t, "the index has everything", time.Minute, func() (ok bool) {
 		var err error
 		a, err = ask(all)

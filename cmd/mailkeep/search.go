@@ -102,6 +102,7 @@ func (p *program) runSearch(cmd *cobra.Command, req mail.SearchRequest, form sea
 		if req.Limit > c.Search.MaxLimit {
 			return usagef(cmd.CommandPath(), "--limit %d is more than search.max_limit, %d", req.Limit, c.Search.MaxLimit)
 		}
+		req.Evidence = form.json // only there it is shown
 		ctx, cancel := context.WithTimeout(ctx, durationOf(c.Search.Timeout))
 		defer cancel()
 		answer, err := cl.Search(ctx, req)

@@ -36,7 +36,7 @@ func searchPartitions(ctx context.Context, parts []searcher, r mail.SearchReques
 	if err != nil {
 		return mail.SearchAnswer{}, err
 	}
-	m := merge{by: r.By, limit: r.Limit, values: r.FacetValues, answers: make([]mail.SearchAnswer, len(parts)), failed: make([]bool, len(parts)), pages: after}
+	m := merge{by: r.By, evidence: r.Evidence, limit: r.Limit, values: r.FacetValues, answers: make([]mail.SearchAnswer, len(parts)), failed: make([]bool, len(parts)), pages: after}
 	if len(parts) > 1 {
 		r.FacetValues = mail.MaxFacetValues // so that what the merge shows is exact
 	}
@@ -113,17 +113,18 @@ func writePages(pages []string) string {
 
 // A merge joins the pages of the partitions.
 type merge struct {
-	by      string // the order of hits
-	limit   int
-	values  int // of each facet
-	facets  [][]mail.Facet
-	answers []mail.SearchAnswer
-	pages   []string
-	errs    []error
-	failed  []bool // by partition: it is asked again for the next page
-	out     mail.SearchAnswer
-	asked   int
-	partial bool // an answer did not rest on all of its partition
+	by       string // the order of hits
+	evidence bool   // the result is asked for
+	limit    int
+	values   int // of each facet
+	facets   [][]mail.Facet
+	answers  []mail.SearchAnswer
+	pages    []string
+	errs     []error
+	failed   []bool // by partition: it is asked again for the next page
+	out      mail.SearchAnswer
+	asked    int
+	partial  bool // an answer did not rest on all of its partition
 }
 
 func (m *merge) ended(i int) bool { return m.pages[i] == pagesEnd }
@@ -190,7 +191,9 @@ func (m *merge) answer() (mail.SearchAnswer, error) {
 	}
 	m.out.Coverage.Complete = len(m.errs) == 0 && !m.partial
 	m.out.Facets = indexer.MergeFacets(m.facets, m.values)
-	m.out.Result = indexer.ResultOf(m.out.Sets, m.out.Coverage)
+	if m.evidence {
+		m.out.Result = indexer.ResultOf(m.out.Sets, m.out.Coverage)
+	}
 	return m.out, nil
 }
 

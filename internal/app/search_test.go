@@ -63,7 +63,7 @@ func fakeParts(n int) ([]*fakePart, []searcher) {
 // up.
 func TestMergeByRelevance(t *testing.T) {
 	_, all := fakeParts(3)
-	r := mail.SearchRequest{By: mail.ByRelevance, Limit: 4, Facets: []string{"sender"}, FacetValues: 2}
+	r := mail.SearchRequest{Evidence: true, By: mail.ByRelevance, Limit: 4, Facets: []string{"sender"}, FacetValues: 2}
 	var got []mail.Hit
 	for {
 		a, err := searchPartitions(t.Context(), all, r, 200, time.Minute)
@@ -93,18 +93,18 @@ func TestMergeByRelevance(t *testing.T) {
 // another result.
 func TestMergePartial(t *testing.T) {
 	parts, all := fakeParts(3)
-	whole, err := searchPartitions(t.Context(), all, mail.SearchRequest{}, 200, time.Minute)
+	whole, err := searchPartitions(t.Context(), all, mail.SearchRequest{Evidence: true}, 200, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	parts[0].err = mail.Errorf(mail.Temporary, "no process serves it")
 	parts[2].hang = true
-	a, err := searchPartitions(t.Context(), all, mail.SearchRequest{}, 200, 50*time.Millisecond)
+	a, err := searchPartitions(t.Context(), all, mail.SearchRequest{Evidence: true}, 200, 50*time.Millisecond)
 	if err != nil || a.Total != 6 || len(a.Hits) != 6 || len(a.Coverage.Failed) != 2 || a.Coverage.Complete || a.Result == whole.Result {
 		t.Errorf("%+v, %v", a, err)
 	}
 	parts[1].hang = true
-	if _, err := searchPartitions(t.Context(), all, mail.SearchRequest{}, 200, 50*time.Millisecond); mail.KindOf(err) != mail.Temporary {
+	if _, err := searchPartitions(t.Context(), all, mail.SearchRequest{Evidence: true}, 200, 50*time.Millisecond); mail.KindOf(err) != mail.Temporary {
 		t.Errorf("no partition answers: %v", err)
 	}
 }

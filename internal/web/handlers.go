@@ -74,7 +74,7 @@ func (s Service) search(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	req := mail.SearchRequest{
 		Query: q.Get("q"), After: q.Get("after"),
-		Zone: q.Get("zone"), Strict: q.Get("strict") == "true", Explain: q.Get("explain") == "true",
+		Zone: q.Get("zone"), Strict: q.Get("strict") == "true", Explain: q.Get("explain") == "true", Evidence: true,
 	}
 	var err error
 	if req.Limit, err = limit(q); err != nil {
