@@ -123,9 +123,15 @@ func newRig(t testing.TB, fs durable.FS, path string, o Options) *rig {
 // segmentRig is newRig with a size of segments.
 func segmentRig(t testing.TB, fs durable.FS, path string, o Options, segment int64) *rig {
 	t.Helper()
+	return ledgerRig(t, fs, path, o, ledger.Options{SegmentSize: segment})
+}
+
+// ledgerRig is newRig with options of the ledger.
+func ledgerRig(t testing.TB, fs durable.FS, path string, o Options, lo ledger.Options) *rig {
+	t.Helper()
 	r := &rig{t: t, fs: fs, path: path, done: make(chan error, 1)}
 	var err error
-	if r.log, err = ledger.Open(fs, ledger.Options{SegmentSize: segment}); err != nil {
+	if r.log, err = ledger.Open(fs, lo); err != nil {
 		t.Fatal(err)
 	}
 	if r.cat, err = catalog.Open(path, catalog.Options{Logger: logger(t)}); err != nil {
