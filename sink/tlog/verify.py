@@ -5,7 +5,9 @@
     verify.py proof BUNDLE [EML]     a proof, and the message that it is about
 
 It needs Python 3.8 and the openssl command (1.1.1 or later), and nothing of what
-it verifies. FORMAT.md beside it specifies the formats.
+it verifies. FORMAT.md beside it specifies the formats. Bodies are compared as they
+are stored with the hashes in their leaves, whatever their codec and cipher; it does
+not look into them. A proof compares a message itself.
 
 Options:
     --vkey KEY|FILE   the public key that you hold of the archive: without it the
