@@ -11,7 +11,8 @@ const (
 	runSize   = 12
 
 	// minLine is the length of the shortest line that begins a run, minRun the octets
-	// of the shortest run: less is not worth its entry.
+	// of the shortest run: less is not worth its entry. maxLine is what the format has
+	// room for.
 	minLine = 20
 	minRun  = 256
 	maxLine = 65532
@@ -75,8 +76,8 @@ func (f *Folder) Fold(raw []byte) (head, payload []byte, ok bool) {
 	return f.head(raw), f.payload, true
 }
 
-// Size is how much memory the Folder keeps, in octets.
-func (f *Folder) Size() int { return cap(f.payload) + cap(f.literals) }
+// Size is about how much memory the Folder keeps, in octets.
+func (f *Folder) Size() int { return cap(f.payload) + cap(f.literals) + 4*8*cap(f.runs) }
 
 // find appends the runs in raw, and what they encode. It does not look at each
 // line: a run that is long enough covers one of the glances that are taken at
@@ -131,7 +132,7 @@ func (f *Folder) try(b []byte) (run, int) {
 		return r, size
 	}
 	f.payload = f.payload[:kept]
-	return run{}, r.size() // no line of it begins a longer one
+	return run{}, r.size() // none but its last line can begin another: that one is given up
 }
 
 // lines decodes the run that b begins with, the first line of which has its LF at
