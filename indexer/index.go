@@ -62,6 +62,9 @@ type Options struct {
 	// Outside tells what fields mean that the index knows nothing of; nil refuses
 	// queries with them.
 	Outside OutsideFunc
+	// Look is for who only searches, and will not build the index: Open then refuses
+	// one that it would have to drop, and leaves its files alone.
+	Look bool
 }
 
 func (o *Options) defaults() {
@@ -208,6 +211,8 @@ func (x *Index) open() error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		m, err = adopt(&x.opts)
+	case mail.KindOf(err) == mail.Corrupt && x.opts.Look:
+		err = unusable(err)
 	case mail.KindOf(err) == mail.Corrupt:
 		x.opts.Logger.Error("the index cannot be read, it will be rebuilt from the ledger", x.opts.logPartition(), slog.Any("error", err))
 		if err = x.clear(); err == nil {
@@ -249,19 +254,29 @@ func (x *Index) upgrade() error {
 	if x.serving.format == formatVersion || x.building != nil {
 		return nil
 	}
+	readable := x.serving.format >= oldestReadable && x.serving.format < formatVersion
+	if x.opts.Look && !readable {
+		return unusable(mail.Errorf(mail.Invalid, "its format is %d, this version makes %d", x.serving.format, formatVersion))
+	}
 	fresh, err := x.empty(x.serving, math.MaxUint64)
 	if err != nil {
 		return err
 	}
 	x.opts.Logger.Info("index of another format, being built anew", x.opts.logPartition(),
 		slog.Uint64("format", x.serving.format), slog.Uint64("new_format", formatVersion))
-	if x.serving.format >= oldestReadable && x.serving.format < formatVersion {
+	if readable {
 		x.building = fresh
 		return nil
 	}
 	old := x.serving
 	x.serving = fresh
 	return old.shut()
+}
+
+// unusable is the error of an index that cannot be searched before it is built anew.
+func unusable(cause error) error {
+	return mail.WithHint(mail.Errorf(mail.Temporary, "the index must be built anew before it can be searched: %w", cause),
+		"mailkeep run builds it while it runs, mailkeep reindex at once")
 }
 
 // clear removes everything of an index.

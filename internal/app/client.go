@@ -118,7 +118,7 @@ func (c *Client) offline() ([]*partition, error) {
 	}
 	for p := len(c.indexes); p < len(c.sources); p++ {
 		x, err := indexer.Open(indexer.Options{
-			Dir: c.dir.index(uint16(p)), Partition: uint16(p), Logger: log,
+			Dir: c.dir.index(uint16(p)), Partition: uint16(p), Logger: log, Look: true,
 			Outside: outsideOf(func() (*catalog.Catalog, error) { return c.catalogOf(p) }),
 		})
 		if err != nil {
