@@ -34,7 +34,12 @@ type octets interface {
 type handle struct {
 	files *files
 	first uint64
-	f     octets
+
+	// Closed when the segment was opened, or was not; then opened says so, and what
+	// follows stays.
+	ready  chan struct{}
+	opened error
+	f      octets
 	// How its bodies are opened.
 	*opening
 
@@ -53,27 +58,64 @@ func newFiles(fsys durable.FS, l library) *files {
 	return &files{fs: fsys, library: l, open: map[uint64]*handle{}}
 }
 
-// acquire opens the segment, or shares it. The caller calls release.
+// acquire opens the segment, or shares it. The caller calls release. Who wants another
+// segment does not wait for a file, or a store, that is slow to open.
 func (p *files) acquire(first uint64, name string) (*handle, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil, errClosed
-	}
-	h := p.open[first]
-	if h == nil {
-		f, err := p.fs.Open(name)
+	for {
+		h, ours, err := p.take(first)
 		if err != nil {
 			return nil, err
 		}
-		h = &handle{files: p, first: first, f: f, opening: p.library.opening(f, first)}
+		if ours {
+			err = p.begin(h, name)
+		} else {
+			<-h.ready
+			err = h.opened
+		}
+		if err == nil {
+			return h, nil
+		}
+		h.release()
+		if ours {
+			return nil, err
+		}
+		// Another could not open it, maybe under another name.
+	}
+}
+
+// take returns a handle of the segment, and whether it is the caller who opens it.
+func (p *files) take(first uint64) (h *handle, ours bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, false, errClosed
+	}
+	h = p.open[first]
+	if h == nil {
+		h, ours = &handle{files: p, first: first, ready: make(chan struct{})}, true
 		p.open[first] = h
 	}
 	h.refs++
 	p.clock++
 	h.used = p.clock
 	p.evict()
-	return h, nil
+	return h, ours, nil
+}
+
+// begin opens the file of a handle. One that does not open is forgotten.
+func (p *files) begin(h *handle, name string) error {
+	defer close(h.ready)
+	if h.f, h.opened = p.fs.Open(name); h.opened == nil {
+		h.opening = p.library.opening(h.f, h.first)
+		return nil
+	}
+	h.f = nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[h.first] == h {
+		p.drop(h)
+	}
+	return h.opened
 }
 
 // evict closes the segments that were not used for longest. Called with mu held.
@@ -96,7 +138,13 @@ func (p *files) evict() {
 func (p *files) drop(h *handle) {
 	delete(p.open, h.first)
 	h.doomed = true
-	if h.refs == 0 {
+	h.closeUnused()
+}
+
+// closeUnused closes a segment that is forgotten and not in use. Called with the mutex
+// of files held.
+func (h *handle) closeUnused() {
+	if h.doomed && h.refs == 0 && h.f != nil {
 		_ = h.f.Close() // it was only read
 	}
 }
@@ -124,6 +172,9 @@ func (p *files) puncture(first uint64, indices []uint32) error {
 		return nil
 	}
 	defer h.release()
+	if <-h.ready; h.opened != nil {
+		return nil
+	}
 	return h.opening.puncture(indices)
 }
 
@@ -141,9 +192,7 @@ func (h *handle) release() {
 	h.files.mu.Lock()
 	defer h.files.mu.Unlock()
 	h.refs--
-	if h.refs == 0 && h.doomed {
-		_ = h.f.Close() // it was only read
-	}
+	h.closeUnused()
 }
 
 // sealed returns the seal of the segment, and the chain behind it.

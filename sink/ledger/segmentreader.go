@@ -30,8 +30,9 @@ func OpenSegment(r io.ReaderAt, size int64, first uint64, opts Options) (*Segmen
 	v := newView(nil, opts.withDefaults())
 	h := &handle{
 		files: v.files, first: first, refs: 1, // never let go, as it could not be opened again
-		f: object{r, size}, opening: v.files.library.opening(r, first),
+		ready: make(chan struct{}), f: object{r, size}, opening: v.files.library.opening(r, first),
 	}
+	close(h.ready)
 	v.files.open[first] = h
 	_, end, err := h.sealed()
 	if err != nil {

@@ -1,13 +1,18 @@
 package ledger
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/mail"
@@ -45,7 +50,8 @@ func BenchmarkScale(b *testing.B) {
 	for sim.octets < octets {
 		sim.segment()
 	}
-	var opens, readers, structures, reads []time.Duration
+	var opens, readers, structures []time.Duration
+	var reads []scaleRead
 	for b.Loop() {
 		start := time.Now()
 		l, err := Open(fsys, Options{})
@@ -79,9 +85,42 @@ func BenchmarkScale(b *testing.B) {
 		slices.Sort(all)
 		b.ReportMetric(float64(all[len(all)/2].Microseconds())/1e3, what)
 	}
-	slices.Sort(reads)
-	b.ReportMetric(float64(reads[len(reads)/2].Microseconds()), "read-p50-us")
-	b.ReportMetric(float64(reads[len(reads)*99/100].Microseconds()), "read-p99-us")
+	reportReads(b, reads)
+}
+
+// A scaleRead is what a read took: by the clock, and of that on a processor.
+type scaleRead struct {
+	wall, cpu time.Duration
+	waits     int64 // times that the thread was put off its processor, or waited for the disk
+}
+
+// reportReads tells how long reads took, what of it is ours, and how many of the
+// slowest of a hundred had to wait for the machine.
+func reportReads(b *testing.B, reads []scaleRead) {
+	by := func(unit string, d func(scaleRead) time.Duration) {
+		slices.SortFunc(reads, func(x, y scaleRead) int { return cmp.Compare(d(x), d(y)) })
+		b.ReportMetric(float64(d(reads[len(reads)/2]).Microseconds()), unit+"-p50-us")
+		b.ReportMetric(float64(d(reads[len(reads)*99/100]).Microseconds()), unit+"-p99-us")
+	}
+	by("read-cpu", func(r scaleRead) time.Duration { return r.cpu })
+	by("read", func(r scaleRead) time.Duration { return r.wall })
+	slowest, waited := reads[len(reads)*99/100:], 0
+	for _, r := range slowest {
+		if r.waits > 0 {
+			waited++
+		}
+	}
+	b.ReportMetric(100*float64(waited)/float64(len(slowest)), "%-of-slowest-waited")
+}
+
+// threadUsage is what this thread took.
+func threadUsage(b *testing.B) (cpu time.Duration, waits int64) {
+	var now unix.Timespec
+	var u unix.Rusage
+	if err := errors.Join(unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now), unix.Getrusage(unix.RUSAGE_THREAD, &u)); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(now.Nano()), u.Nivcsw + u.Majflt + u.Inblock
 }
 
 // A simulated ledger grows by whole segments.
@@ -170,10 +209,13 @@ func (s *simulated) ok(err error) {
 }
 
 // read opens and reads messages at random, and returns how long each took.
-func (s *simulated) read(r *Reader) (took []time.Duration) {
+func (s *simulated) read(r *Reader) (took []scaleRead) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 2000 {
 		m := s.there[rng.IntN(len(s.there))]
+		cpu, waits := threadUsage(s.b)
 		start := time.Now()
 		raw, err := r.Raw(s.b.Context(), mail.ID{Seq: m.seq})
 		s.ok(err)
@@ -181,7 +223,9 @@ func (s *simulated) read(r *Reader) (took []time.Duration) {
 		_, err = raw.ReadAt(b, 0)
 		s.ok(err)
 		s.ok(raw.Close())
-		took = append(took, time.Since(start))
+		wall := time.Since(start)
+		usage, waited := threadUsage(s.b)
+		took = append(took, scaleRead{wall, usage - cpu, waited - waits})
 		if mail.DigestOf(b) != m.sum {
 			s.b.Fatalf("message %d has other bytes", m.seq)
 		}
