@@ -238,7 +238,7 @@ func (a *App) openBus(ctx context.Context) error {
 
 // handOver is how many octets of messages may be in memory between poller and
 // sink, where the process may have limit octets of heap. The sink holds some more.
-func handOver(limit int64) int64 { return min(64<<20, limit/8) }
+func handOver(limit int64) int64 { return min(64<<20, limit/16) }
 
 // measureQueue keeps the queue's metrics up to date.
 func (a *App) measureQueue(ctx context.Context) error {
