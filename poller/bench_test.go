@@ -61,7 +61,7 @@ func (s *sealer) Lookup(_ context.Context, mailbox string, rows []mail.Listing) 
 	}
 	return receipts, nil
 }
-func (*sealer) Report(context.Context, string, mail.Event) error  { return nil }
+func (*sealer) Report(context.Context, string, mail.Event) error         { return nil }
 func (s *sealer) Begin(context.Context, string, int64) (Transfer, error) { return passing{s}, nil }
 
 type passing struct{ to *sealer }
