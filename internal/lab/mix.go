@@ -145,12 +145,12 @@ func (w *mixWriter) attached(n int) {
 	w.buf.WriteString("Content-Type: multipart/mixed; boundary=lab-mix\n\n--lab-mix\nContent-Type: text/plain; charset=us-ascii\n\n")
 	w.text(w.between(500, 2000))
 	fmt.Fprintf(&w.buf, "--lab-mix\nContent-Type: application/%s; name=\"report.%s\"\nContent-Disposition: attachment; filename=\"report.%s\"\nContent-Transfer-Encoding: base64\n\n", ext, ext, ext)
-	var raw [57]byte
+	var raw [64]byte
 	for end := w.buf.Len() + n; w.buf.Len() < end; {
-		for i := 0; i < 56; i += 8 {
+		for i := 0; i < len(raw); i += 8 {
 			binary.LittleEndian.PutUint64(raw[i:], w.r.Uint64())
 		}
-		w.buf.WriteString(base64.StdEncoding.EncodeToString(raw[:]))
+		w.buf.WriteString(base64.StdEncoding.EncodeToString(raw[:57]))
 		w.buf.WriteByte('\n')
 	}
 	w.buf.WriteString("--lab-mix--\n")
