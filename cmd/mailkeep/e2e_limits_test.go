@@ -151,7 +151,7 @@ func TestManyMessages(t *testing.T) {
 func TestDiskFull(t *testing.T) {
 	boxes := []string{"anna"}
 	d := lab.StartDovecot(t, boxes...)
-	s := newSite(t, d, boxes, "poll: {interval: 1s}\nnats: {max_store: 64MiB, queue_bytes: 16MiB}\nmessage: {max_size: 8MiB}\n")
+	s := newSite(t, d, boxes, "poll: {interval: 1s}\nnats: {max_store: 64MiB, queue_bytes: 16MiB, hand_over: false}\nmessage: {max_size: 8MiB}\n")
 	ledger := filepath.Join(s.archive(), "ledger")
 	s.run(0, "drain", "--once") // makes the archive
 	files := ledger + ".files"

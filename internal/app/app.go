@@ -220,7 +220,9 @@ func (a *App) openBus(ctx context.Context) error {
 	}
 	if o.URL == "" {
 		o.Dir = a.dir.nats()
-		o.HandOver = handOver(debug.SetMemoryLimit(-1))
+		if a.cfg.NATS.HandOver {
+			o.HandOver = handOver(debug.SetMemoryLimit(-1))
+		}
 	}
 	if a.dir != nil {
 		o.Archive = a.dir.Identity.Archive
