@@ -43,10 +43,20 @@ func marks(n *node) []mail.Mark {
 		if i := strings.IndexByte(n.text[at:], '\n'); i >= 0 {
 			end = at + i + 1
 		}
-		m.line(n.text, at, end)
+		if unremarkable(n.text[at:end]) {
+			m.quote = false
+		} else {
+			m.line(n.text, at, end)
+		}
 		at = end
 	}
 	return settle(append(found, m.found...))
+}
+
+// unremarkable tells at a glance of most lines that they are nothing but text of
+// the author: they begin with a letter, and no name of a field.
+func unremarkable(line string) bool {
+	return line[0]|0x20 >= 'a' && line[0]|0x20 <= 'z' && strings.IndexByte(line[:min(len(line), maxLabel)], ':') < 0
 }
 
 // A marker goes through the lines of a text.
