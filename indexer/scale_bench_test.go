@@ -200,11 +200,14 @@ func scaleIndex(b *testing.B, l bigLedger) *Index {
 	return x
 }
 
-// askMany reports the times of 100 queries of a kind.
+// askMany reports the times of 100 queries of a kind, after one that is not counted.
 func askMany(b *testing.B, x *Index, l bigLedger, name string, q func(int) mail.SearchRequest) {
 	b.Run(name, func(b *testing.B) {
 		var times []float64
 		hits, refused := uint64(0), 0
+		if _, err := x.Search(b.Context(), q(0), l.n, nil); err != nil && mail.KindOf(err) != mail.Invalid { // warm
+			b.Fatal(err)
+		}
 		for i := range 100 {
 			began := time.Now()
 			a, err := x.Search(b.Context(), q(i), l.n, nil)
@@ -223,7 +226,7 @@ func askMany(b *testing.B, x *Index, l bigLedger, name string, q func(int) mail.
 		}
 		slices.Sort(times)
 		b.ReportMetric(times[len(times)/2], "p50-ms")
-		b.ReportMetric(times[len(times)*99/100], "p99-ms")
+		b.ReportMetric(times[(len(times)*99+99)/100-1], "p99-ms") // by nearest rank
 		b.ReportMetric(float64(hits)/float64(len(times)), "hits")
 		b.ReportMetric(float64(refused), "refused")
 		b.ReportMetric(0, "ns/op") // of 100 queries together: says nothing
