@@ -160,7 +160,8 @@ func BenchmarkScale(b *testing.B) {
 	ask("common word, 50 mailboxes", text(func(i int) string { return inMany(word(i)) }))
 	ask("count of a common word", func(i int) mail.SearchRequest { return mail.SearchRequest{Query: word(i) + " before:2999", Limit: 1} })
 	ask("two words", text(func(i int) string { return word(i) + " " + word(i+7) }))
-	ask("phrase", text(func(i int) string { return `"` + word(i) + " " + word(i/10) + `"` }))
+	ask("phrase of two common words", text(func(i int) string { return `"` + word(i) + " " + word(i+7) + `"` }))
+	ask("phrase with one of the ten most common", text(func(i int) string { return `"` + word(i) + " " + word(i/10) + `"` }))
 	ask("prefix", text(func(i int) string { return word(i + 20)[:3] + "*" }))
 	ask("facets of a common word", func(i int) mail.SearchRequest {
 		return mail.SearchRequest{Query: word(i) + " before:2998", Facets: []string{"domain", "mailbox", "month", "type"}}
