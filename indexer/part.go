@@ -3,6 +3,7 @@ package indexer
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -159,13 +160,20 @@ func (p *part) shut() error {
 	e := p.engine
 	p.engine = nil
 	p.mu.Unlock()
-	switch {
-	case e == nil:
+	if e == nil {
 		return nil
-	case p.sealed:
-		return e.abandon()
 	}
-	return e.close()
+	end := e.close
+	if p.sealed {
+		end = e.abandon
+	}
+	err := end()
+	// A fault in the background is else told by the next batch, and there is none.
+	if cause := e.poisoned(); cause != nil {
+		p.index.opts.Logger.Warn("shard of the index had failed when it was closed, what it lacks is indexed again",
+			p.index.opts.logPartition(), slog.String("shard", filepath.Base(p.dir)), slog.Any("error", cause))
+	}
+	return err
 }
 
 // rest closes a sealed shard that nobody uses.
