@@ -10,9 +10,15 @@ import (
 
 // TestClassIsSealed: a message from memory, a large one, a reference to each, and a
 // message that brings a class along get the class that the sink gives, from the
-// beginning of the bytes.
+// beginning of the bytes, whether those come from the queue or are handed over.
 func TestClassIsSealed(t *testing.T) {
 	t.Parallel()
+	for name, handed := range map[string]bool{"from the queue": false, "handed over": true} {
+		t.Run(name, func(t *testing.T) { classIsSealed(t, handed) })
+	}
+}
+
+func classIsSealed(t *testing.T, handed bool) {
 	want := func(mailbox string, raw []byte) mail.Class {
 		first, _, _ := bytes.Cut(raw, []byte("\n"))
 		return mail.Class{Name: mailbox + " " + string(first), Years: 3, EndOfYear: true, Rules: "0123abcd"}
@@ -28,8 +34,13 @@ func TestClassIsSealed(t *testing.T) {
 	foreign := newLetter("a", "3", "Subject: foreign\n\n")
 	foreign.Class = mail.Class{Name: "forever", Years: 100}
 	letters = append(letters, foreign)
-	receipts := r.deliver(letters...)
 	again := []letter{newLetter("b", "1", small), newLetter("b", "2", big)}
+	for _, l := range [][]letter{letters, again} {
+		for i := range l {
+			l[i].handed = handed
+		}
+	}
+	receipts := r.deliver(letters...)
 	receipts = append(receipts, r.deliver(again...)...)
 	letters = append(letters, again...)
 	n := 0

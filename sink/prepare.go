@@ -44,17 +44,20 @@ func (s *Sink) ready(ctx context.Context, it *item) (err error) {
 		}
 		return nil
 	}
-	if it.large() && it.in.Bytes != nil {
-		return nil // it cannot break off, and is verified when it is sealed
-	}
-	if it.large() {
+	_, known, err := s.o.Catalog.Message(it.in.Delivery.Digest)
+	known = known && err == nil
+	switch b := it.in.Bytes; {
+	case known:
+		// A reference will do: spare the compression, not the verification.
+		return s.verifyIn(ctx, it)
+	case it.large() && b != nil:
+		// It cannot break off, and is verified when it is sealed.
+		s.classify(it, b[:min(len(b), maxHead)])
+		return nil
+	case it.large():
 		// The bytes are read again when they are sealed. Verifying them before
 		// keeps a broken transfer out of the ledger, where what was written of
 		// it would stay as an abandoned group.
-		return s.verifyIn(ctx, it)
-	}
-	if _, known, err := s.o.Catalog.Message(it.in.Delivery.Digest); err == nil && known {
-		// A reference will do: spare the compression, not the verification.
 		return s.verifyIn(ctx, it)
 	}
 	raw, err := load(ctx, it.in)

@@ -28,8 +28,9 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // A letter is a message to send into a sink.
 type letter struct {
 	mail.Delivery
-	raw   []byte
-	opens *atomic.Int32
+	raw    []byte
+	opens  *atomic.Int32
+	handed bool // the bytes are in memory
 }
 
 func newLetter(mailbox, uidl, raw string) letter {
@@ -179,13 +180,17 @@ func (r *rig) offer(l letter) <-chan answer { return r.offerFrom(l, l.open) }
 func (r *rig) offerFrom(l letter, raw func(context.Context) (io.ReadCloser, error)) <-chan answer {
 	r.t.Helper()
 	answers := make(chan answer, 1)
-	err := r.sink.Accept(r.t.Context(), Inbound{Delivery: l.Delivery, Raw: raw, Ack: func(got mail.Receipt, err error) {
+	in := Inbound{Delivery: l.Delivery, Raw: raw, Ack: func(got mail.Receipt, err error) {
 		select {
 		case answers <- answer{got, err}:
 		default:
 			r.t.Errorf("%s is acknowledged twice", l.Fingerprint)
 		}
-	}})
+	}}
+	if l.handed {
+		in.Bytes = l.raw
+	}
+	err := r.sink.Accept(r.t.Context(), in)
 	if err != nil {
 		answers <- answer{err: err}
 	}
