@@ -55,9 +55,10 @@ func (b *Bus) Begin(ctx context.Context, mailbox string, size int64) (*Transfer,
 }
 
 // Write takes the next raw bytes. It keeps them up to Options.Inline, and beyond
-// where they can be handed over and there is room; else it sends chunks, and waits for the server when a few of them are in flight. It
-// never waits for another transfer, whose POP3 server may be slow. Errors: mail.NoSpace when BIG is
-// full, mail.Temporary; an error is final.
+// where they can be handed over and there is room; else it sends chunks, and waits
+// for the server when a few of them are in flight. It never waits for another
+// transfer, whose POP3 server may be slow. Errors: mail.NoSpace when BIG is full,
+// mail.Temporary; an error is final.
 func (t *Transfer) Write(p []byte) (int, error) {
 	if t.done {
 		return 0, mail.Errorf(mail.Invalid, "write to a transfer that has ended")
@@ -124,8 +125,9 @@ func (t *Transfer) release() {
 }
 
 // Commit hands the message to the archive, if that is in this process and has
-// room, or else to its queue, and returns once it is stored there. What was written must be what d says, its size included, else
-// mail.Invalid. mail.NoSpace means that the queue is full: pause.
+// room, or else to its queue, and returns once it is stored there. What was written
+// must be what d says, its size included, else mail.Invalid. mail.NoSpace means that
+// the queue is full: pause.
 // mail.Temporary means that the message may or may not be in the queue; sending
 // it again is always right.
 func (t *Transfer) Commit(ctx context.Context, d mail.Delivery) (*Pending, error) {
