@@ -86,5 +86,8 @@ func ParseWindow(b []byte, n int) (*mail.Message, error) {
 	return run(w, DefaultLimits(), nil, 0), w.err
 }
 
+// WrittenMarks returns how many marks are made for the lines of a text.
+func WrittenMarks(text string) int { return len(written(text, false)) }
+
 // QPRun is qpRun for tests.
 func QPRun(b []byte) int { return qpRun(b) }

@@ -37,20 +37,25 @@ func marks(n *node) []mail.Mark {
 	for _, q := range n.quotes {
 		found = append(found, mail.Mark{Kind: mail.MarkQuote, From: q.From, To: q.To})
 	}
-	m := marker{html: n.html}
-	for at := 0; at < len(n.text) && !m.tail; {
-		end := len(n.text)
-		if i := strings.IndexByte(n.text[at:], '\n'); i >= 0 {
+	return settle(append(found, written(n.text, n.html)...))
+}
+
+// written finds marks by the lines of a text; one more than are kept at most.
+func written(text string, html bool) []mail.Mark {
+	m := marker{html: html}
+	for at := 0; at < len(text) && !m.tail && len(m.found) <= maxMarks; {
+		end := len(text)
+		if i := strings.IndexByte(text[at:], '\n'); i >= 0 {
 			end = at + i + 1
 		}
-		if unremarkable(n.text[at:end]) {
+		if unremarkable(text[at:end]) {
 			m.quote = false
 		} else {
-			m.line(n.text, at, end)
+			m.line(text, at, end)
 		}
 		at = end
 	}
-	return settle(append(found, m.found...))
+	return m.found
 }
 
 // unremarkable tells at a glance of most lines that they are nothing but text of

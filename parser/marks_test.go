@@ -45,6 +45,22 @@ func TestMarks(t *testing.T) {
 	}
 }
 
+// TestMarksAreBounded: a text of nothing but changes keeps the first ones.
+func TestMarksAreBounded(t *testing.T) {
+	t.Parallel()
+	body := strings.Repeat("a\n> b\n", 100_000)
+	m := parser.Parse([]byte("Subject: s\n\n" + body))
+	if len(m.Marks) != 1000 {
+		t.Errorf("%d marks", len(m.Marks))
+	}
+	if last := m.Marks[len(m.Marks)-1]; m.Text[last.From:last.To] != "> b" {
+		t.Errorf("the last mark is of %q", m.Text[last.From:last.To])
+	}
+	if n := parser.WrittenMarks(body); n > 1001 {
+		t.Errorf("%d marks were made", n)
+	}
+}
+
 // shownMarks writes the marks of a message into its text, and holds that they
 // are in order and within it.
 func shownMarks(t *testing.T, m *mail.Message) string {
