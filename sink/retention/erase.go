@@ -140,6 +140,9 @@ func (a Archive) judgeOne(ctx context.Context, p int, r mail.Record, o mail.Eras
 		if err != nil {
 			return nil, err
 		}
+		if one.Erased {
+			continue // by an order that was cut off; what it was promised went with it
+		}
 		if until := a.until(one); until.After(a.now()) {
 			return nil, mail.WithHint(mail.Errorf(mail.Denied, "message %s is retained until %s, %s", id, until.UTC().Format(time.DateOnly), by(one)),
 				"If a law demands that it is erased before, order it with --despite-retention.")
