@@ -244,7 +244,7 @@ func (d *directory) logState(p uint16) *store.State {
 }
 
 func (d *directory) state(names ...string) *store.State {
-	return &store.State{FS: d.root, Store: d.direct.changes, Prefix: d.direct.uuid + "/" + stateDir + "/", Names: names}
+	return &store.State{FS: d.root, Store: d.direct.changes, Prefix: d.direct.uuid + "/" + stateDir + "/", Names: names, Stays: identityFile}
 }
 
 // gather makes the local files of a partition those that the store has. The log's

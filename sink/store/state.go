@@ -28,6 +28,9 @@ type State struct {
 	Names []string
 	// Exact has Load remove what the store has not.
 	Exact bool
+	// Stays, if set, is a file that is in the tree for as long as the tree is: without
+	// it the tree has vanished, and nothing is removed from the store.
+	Stays string
 
 	saved map[string]stamp // what the store has, as the files were then
 }
@@ -57,6 +60,11 @@ func (s *State) Save(ctx context.Context) error {
 
 // drop removes from the store what the tree has no more.
 func (s *State) drop(ctx context.Context, seen map[string]bool) error {
+	if s.Stays != "" {
+		if _, err := s.FS.Stat(s.Stays); err != nil {
+			return ignoreMissing(err)
+		}
+	}
 	for name := range s.saved {
 		if seen[name] {
 			continue

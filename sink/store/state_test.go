@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/internal/durable/durabletest"
+	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/store"
 )
 
@@ -62,4 +63,34 @@ func TestState(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStateOfVanishedTree: who loses its directory takes nothing from the store.
+func TestStateOfVanishedTree(t *testing.T) {
+	s, tree := newDir(t, durabletest.New()), durabletest.New()
+	state := store.State{FS: tree, Store: s, Prefix: "x/", Names: []string{"key", "other"}, Stays: "ARCHIVE"}
+	for _, name := range []string{"ARCHIVE", "key", "other"} {
+		if err := durable.WriteFile(tree, name, []byte(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := func(gone ...string) {
+		t.Helper()
+		for _, name := range gone {
+			if err := tree.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := state.Save(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after()
+	after("other")
+	after("ARCHIVE", "key")
+	if b, err := store.Fetch(t.Context(), s, "x/key"); string(b) != "key" {
+		t.Errorf("with its directory the store has lost %q, %v", b, err)
+	}
+	_, err := store.Fetch(t.Context(), s, "x/other")
+	wantKind(t, "what was removed before", err, mail.NotFound)
 }
