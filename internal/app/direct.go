@@ -274,6 +274,9 @@ func (a *App) openDirect(ctx context.Context) error {
 		return mail.WithHint(mail.Errorf(mail.Invalid, "with store.mode: direct the role %s needs the role %s in the same process", RoleIndex, RoleArchive),
 			"run the roles archive and index together: an index reads the ledger beside its owner")
 	}
+	if err := a.probeStore(ctx, a.dir.direct.policy.Mode); err != nil { // receipts will rest on it
+		return err
+	}
 	if err := a.dir.keepDirect(ctx); err != nil {
 		return err
 	}

@@ -73,3 +73,17 @@ func TestDirectRefused(t *testing.T) {
 		t.Errorf("it starts in the directory of another archive: %v", err)
 	}
 }
+
+// TestDirectProbesFirst: a store that must be write-once and is not gets no segment,
+// and so nobody a receipt.
+func TestDirectProbesFirst(t *testing.T) {
+	dir := t.TempDir()
+	p := newPlant(t, 1, fmt.Sprintf("store: {kind: dir, mode: direct, dir: %q, worm: required}\ntransparency: {key_file: %q}\n",
+		filepath.Join(dir, "store"), filepath.Join(dir, "checkpoint.key")), "alice")
+	if _, err := New(t.Context(), p.config, nil, console(t)); err == nil || !strings.Contains(err.Error(), "not write-once") {
+		t.Fatalf("started with a store that is not write-once: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(p.config.Archive.Dir, catalogDir)); !os.IsNotExist(err) {
+		t.Errorf("the ledger was opened before the store was tried: %v", err)
+	}
+}

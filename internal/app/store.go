@@ -112,8 +112,10 @@ func (a *App) startStores(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.probeStore(ctx, policy.Mode); err != nil {
-		return err
+	if a.dir.direct == nil { // else it was tried before anything was sealed there
+		if err := a.probeStore(ctx, policy.Mode); err != nil {
+			return err
+		}
 	}
 	for i, p := range a.partitions {
 		if err := a.startSpool(ctx, p, policy); err != nil {
