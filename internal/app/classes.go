@@ -1,11 +1,14 @@
 package app
 
 import (
+	"context"
+	"slices"
 	"time"
 
 	"github.com/mailkeep/mailkeep/configs"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/retention"
+	"github.com/mailkeep/mailkeep/sink/store"
 )
 
 // classRules are the classes of retention and who is in them, as configured.
@@ -54,4 +57,34 @@ func classOf(c *configs.Config) (func(mail.Delivery, []byte) mail.Class, error) 
 		return nil, err
 	}
 	return func(d mail.Delivery, header []byte) mail.Class { return rules.Class(d, header, time.Now()) }, nil
+}
+
+// promised tells what the records of a segment were promised. Of segments that begin
+// behind the present end of the ledger nothing is read: the configuration of this
+// process tells what they are promised.
+func promised(l source) func(ctx context.Context, first uint64) ([]store.Term, error) {
+	end := l.Size()
+	return func(ctx context.Context, first uint64) (terms []store.Term, err error) {
+		if first >= end {
+			return nil, nil
+		}
+		var segment *uint32
+		for r, err := range l.Records(ctx, first) {
+			if err != nil {
+				return nil, err
+			}
+			if segment == nil {
+				segment = &r.Segment
+			}
+			if r.Segment != *segment {
+				break
+			}
+			c := r.Delivery.Class
+			t := store.Term{Period: store.Period{Years: c.Years, Days: c.Days}, EndOfYear: c.EndOfYear}
+			if !c.IsZero() && !slices.Contains(terms, t) {
+				terms = append(terms, t)
+			}
+		}
+		return terms, nil
+	}
 }

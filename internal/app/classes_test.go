@@ -2,13 +2,16 @@ package app
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mailkeep/mailkeep/configs"
 	"github.com/mailkeep/mailkeep/mail"
 	"github.com/mailkeep/mailkeep/sink/keys"
+	"github.com/mailkeep/mailkeep/sink/store"
 )
 
 // TestClassesOfTheWholeLine: mail is sealed under the classes of its day. Another
@@ -62,6 +65,27 @@ retention:
 	order := mail.EraseOrder{Records: []mail.ID{ids["anna"]}, Reason: "r", DespiteRetention: true}
 	if done, err := Erase(t.Context(), p.config, order, console(t)); err != nil || done.Keys != 1 {
 		t.Errorf("despite retention: %+v, %v", done, err)
+	}
+}
+
+// TestRemovedClassOfWaitingSegment: a segment that is stored under another configuration
+// than the one that it was sealed under is retained for what its records were promised.
+func TestRemovedClassOfWaitingSegment(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, 1, fmt.Sprintf(`store: {kind: dir, dir: %q, retention: {mode: governance, period: 20y}}
+retention:
+  classes: [{name: tax, period: 30y}]
+  rules: [{class: tax, mailboxes: "An*"}]`, t.TempDir()), "anna", "bert")
+	p.drain(t)
+	note := filepath.Join(p.config.Archive.Dir, ledgerDir, "0000", "0000000000000000.seg.stored")
+	if _, err := os.Stat(note); !os.IsNotExist(err) {
+		t.Fatal("the segment is stored already: the test tests nothing")
+	}
+	p.config.Retention, p.config.Store.Retention.Period = configs.Keeping{}, "1y"
+	p.runUntil(t, func(s store.SpoolStatus) bool { return s.Stored > 0 })
+	b, err := os.ReadFile(note)
+	if year := fmt.Sprintf(`"until": "%d-`, time.Now().Year()+30); err != nil || !strings.Contains(string(b), year) {
+		t.Errorf("it is retained otherwise than the class tax: %v\n%s", err, b)
 	}
 }
 

@@ -178,7 +178,7 @@ func (a *App) startSpool(ctx context.Context, p *partition, policy store.Policy)
 	cut := &cutter{p: p, after: time.Duration(a.cfg.Store.SealAfter)}
 	o := store.SpoolOptions{
 		FS: files, Store: a.dir.store, Prefix: a.dir.segmentPrefix(p.number),
-		Policy: policy, KeepLocal: time.Duration(a.cfg.Store.KeepLocal), Cut: cut.due, Logger: a.log,
+		Policy: policy, Terms: promised(p.ledger), KeepLocal: time.Duration(a.cfg.Store.KeepLocal), Cut: cut.due, Logger: a.log,
 		Held: held.of, Observe: func(t store.Transfer) { a.metrics.Uploaded(t.Octets) },
 		Passed: func(s store.SpoolStatus, err error) {
 			a.metrics.Stored(p.number, telemetry.StorePass{Waiting: s.Waiting, Held: s.Held, Oldest: s.Oldest, Failed: err != nil})

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,9 @@ type SpoolOptions struct {
 	Store  Store
 	Prefix string // before the names of the segments in the store; ends with a slash
 	Policy Policy
+	// Terms, if set, tells what records of a segment, which it is given by the first of
+	// them, were promised when they were sealed. It is asked before a segment is stored.
+	Terms func(ctx context.Context, first uint64) ([]Term, error)
 	// KeepLocal is how long a segment stays in the directory after it was sealed; 0
 	// is for good.
 	KeepLocal time.Duration
@@ -318,10 +322,14 @@ func (s *Spool) store(ctx context.Context, seg *spooled) (_ *note, err error) {
 	if err != nil {
 		return nil, classifyFile(err)
 	}
+	policy, err := s.policy(ctx, seg)
+	if err != nil {
+		return nil, err
+	}
 	n := note{Format: 1, Octets: seg.octets, Sum: sum, Store: s.o.Store.String(), Sealed: sealedAt(seg.sealed, began)}
 	// If we die from here on, or lose an answer, the next pass meets the object that
 	// is there already.
-	o, err := s.o.Store.PutIfAbsent(ctx, s.o.Prefix+seg.name, n.content(f), s.o.Policy.For(n.Sealed, began))
+	o, err := s.o.Store.PutIfAbsent(ctx, s.o.Prefix+seg.name, n.content(f), policy.For(n.Sealed, began))
 	if err != nil {
 		return nil, err
 	}
@@ -339,6 +347,21 @@ func (s *Spool) store(ctx context.Context, seg *spooled) (_ *note, err error) {
 	}
 	s.stored(ctx, seg.name, n, s.o.Now().Sub(began))
 	return &n, nil
+}
+
+// policy is the retention of a segment that is stored now. The one in force may have
+// become shorter since it was sealed.
+func (s *Spool) policy(ctx context.Context, seg *spooled) (Policy, error) {
+	p := s.o.Policy
+	if s.o.Terms == nil {
+		return p, nil
+	}
+	terms, err := s.o.Terms(ctx, firstOf(seg.name))
+	if err != nil {
+		return p, fmt.Errorf("retention of segment %s: %w", seg.name, err)
+	}
+	p.Classes = slices.Concat(p.Classes, terms)
+	return p, nil
 }
 
 // sealedAt is when a segment was sealed, by the time stamp of its file. Retention is
