@@ -58,6 +58,9 @@ func (x *Index) oldest() (p *part, wait time.Duration) {
 func (x *Index) auditOne(ctx context.Context, p *part) error {
 	p.pin()
 	defer p.unpin()
+	if !x.current(p) { // its files are gone
+		return nil
+	}
 	err := checkSealed(ctx, p.dir, p.describe().Files, x.opts.CheckRate)
 	switch {
 	case ctx.Err() != nil:

@@ -70,6 +70,39 @@ func TestAuditFindsDamage(t *testing.T) {
 	}
 }
 
+// TestAuditOfAReplacedShard: one that was written anew after the audit had chosen it
+// is not taken for damaged because its files are gone.
+func TestAuditOfAReplacedShard(t *testing.T) {
+	t.Parallel()
+	l := corpus(150, 5)
+	x, _ := sharded(t, l, 60)
+	p, _ := x.oldest()
+	if err := x.renew(t.Context(), feed{l, parseJSON, headerDate}, p); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.auditOne(t.Context(), p); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCheckedIsOfAllShards: as long as one was never compared, the state does not
+// say that all were.
+func TestCheckedIsOfAllShards(t *testing.T) {
+	t.Parallel()
+	x, _ := sharded(t, corpus(200, 5), 60)
+	for n := range 2 {
+		whole := x.serving.parts[n].describe().Checked
+		x.serving.parts[n].update(func(s *shardInfo) { s.Checked = time.Time{} })
+		if s := x.State(); !s.Checked.IsZero() {
+			t.Errorf("all compared at %v, the shard %d never was", s.Checked, n)
+		}
+		x.serving.parts[n].update(func(s *shardInfo) { s.Checked = whole })
+	}
+	if x.State().Checked.IsZero() {
+		t.Error("all were compared")
+	}
+}
+
 // TestAuditIsSlow: it takes the disk from nobody, and ends with its context.
 func TestAuditIsSlow(t *testing.T) {
 	t.Parallel()

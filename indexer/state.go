@@ -12,7 +12,8 @@ type State struct {
 	Sealed    int
 	Documents uint64 // of sealed shards
 	// Checked is when the files of all sealed shards had been compared with their
-	// checksums: of the one for which that was longest ago. Zero if there are none.
+	// checksums: of the one for which that was longest ago. Zero if there are none,
+	// or if one never was.
 	Checked time.Time
 	// Missing are the records of shards that cannot be searched now.
 	Missing []mail.Gap
@@ -41,7 +42,7 @@ func (x *Index) State() State {
 		if info.Sealed {
 			s.Sealed++
 			s.Documents += info.Docs
-			if s.Checked.IsZero() || info.Checked.Before(s.Checked) {
+			if s.Sealed == 1 || info.Checked.Before(s.Checked) {
 				s.Checked = info.Checked
 			}
 		}
