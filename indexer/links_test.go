@@ -135,6 +135,25 @@ func TestThreadsLostMeanwhile(t *testing.T) {
 	}
 }
 
+// TestLinksBeginNoShard: what is read again for the threads alone is not of the shard
+// that grows, whose month is that of its own first record.
+func TestLinksBeginNoShard(t *testing.T) {
+	t.Parallel()
+	l := talk()
+	x := indexed(t, l)
+	e := x.serving.last().engine
+	e.begun = 0 // as of a shard that has just begun
+	if err := x.threads.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.linkUp(t.Context(), feed{l, parseJSON, headerDate}.pump(), e); err != nil {
+		t.Fatal(err)
+	}
+	if e.begun != 0 || x.threads.Position() != l.Size() {
+		t.Errorf("begun at %d, the threads are at %d", e.begun, x.threads.Position())
+	}
+}
+
 // TestErasedLeavesItsThread destroys the message that holds a thread together:
 // the others stay tied, and it is gone from them.
 func TestErasedLeavesItsThread(t *testing.T) {

@@ -31,7 +31,7 @@ type writer struct {
 
 // begin notes when the first record of a shard was appended.
 func (w *writer) begin(r mail.Record) {
-	if w.engine.begun == 0 {
+	if w.engine.begun == 0 && !w.keep {
 		w.engine.begun = uint64(max(1, r.Time.Unix()))
 	}
 }
