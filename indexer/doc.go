@@ -40,8 +40,8 @@
 //     closed properly; else the checksum of each file is compared first. Of a
 //     sealed one sizes are compared at opening, checksums after a fault, by
 //     Summary and, each shard in its turn, beside the follower. What fails is set
-//     aside (at most one such copy is kept, until a record is erased) and built
-//     again from the ledger.
+//     aside (at most one such copy is kept, until a record is erased, and none that
+//     holds erased text) and built again from the ledger.
 //   - The manifest alone says which directories are the index's. It is replaced
 //     by a rename after what it names is durable.
 //   - The same record and message give the same document: Summary compares

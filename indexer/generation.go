@@ -109,11 +109,11 @@ func starved(err error) bool {
 // missing and the next start comes here again.
 func (x *Index) hollowOut(p *part, cause error) (*part, error) {
 	info := p.describe()
-	aside, err := x.setAside(info.Dir)
+	aside, err := x.setAside(&info)
 	if err != nil {
 		return nil, errors.Join(cause, err)
 	}
-	x.opts.Logger.Error("shard of the index set aside, will be rebuilt from the ledger",
+	x.opts.Logger.Error("shard of the index taken out, will be rebuilt from the ledger",
 		x.opts.logPartition(), slog.Uint64("from", info.From), slog.Uint64("to", info.To),
 		slog.String("cause", cause.Error()), slog.String("moved_to", aside))
 	if info.To == 0 {
@@ -127,13 +127,20 @@ func (x *Index) hollowOut(p *part, cause error) (*part, error) {
 // asideSuffix marks the one shard that is kept for a look at what broke it.
 const asideSuffix = ".broken"
 
-// setAside renames the directory of a shard and removes one that was set aside
-// earlier. A directory that is not there is no error: we died after the rename.
-func (x *Index) setAside(name string) (string, error) {
+// setAside renames the directory of a shard, whose new name it returns, and removes
+// one that was set aside earlier. A directory that is not there is no error: we died
+// after the rename. One that holds what was erased is removed; there is no name then.
+func (x *Index) setAside(s *shardInfo) (string, error) {
 	if err := x.removeAside(); err != nil {
 		return "", err
 	}
-	dir := filepath.Join(x.opts.Dir, name)
+	dir := filepath.Join(x.opts.Dir, s.Dir)
+	if s.tainted() {
+		if err := os.RemoveAll(dir); err != nil {
+			return "", classify("remove a shard that holds what was erased", err)
+		}
+		return "", nil
+	}
 	if err := os.Rename(dir, dir+asideSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", classify("set a shard aside", err)
 	}

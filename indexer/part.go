@@ -169,7 +169,7 @@ func (p *part) shut() error {
 	}
 	err := end()
 	// A fault in the background is else told by the next batch, and there is none.
-	if cause := e.poisoned(); cause != nil {
+	if cause := e.poisoned(); cause != nil && !p.sealed {
 		p.index.opts.Logger.Warn("shard of the index had failed when it was closed, what it lacks is indexed again",
 			p.index.opts.logPartition(), slog.String("shard", filepath.Base(p.dir)), slog.Any("error", cause))
 	}

@@ -116,8 +116,11 @@ func (x *Index) chores(f feed, progress func(mail.Cursor)) iter.Seq[func(context
 // holds what is not to be in it.
 func (p *part) due() bool {
 	s := p.describe()
-	return s.Dir != "" && (s.Dirty || s.To != 0 && (!s.Sealed || len(s.Gone)+len(s.Redo) > 0))
+	return s.Dir != "" && (s.tainted() || s.To != 0 && !s.Sealed)
 }
+
+// tainted reports whether the files of the shard hold what was erased.
+func (s *shardInfo) tainted() bool { return s.Dirty || len(s.Gone)+len(s.Redo) > 0 }
 
 // parts lists the parts of all generations.
 func (x *Index) parts() []*part {
@@ -230,6 +233,13 @@ func (x *Index) exchange(old *part, make func() (*part, error)) error {
 // purge removes from the files of the shard that grows what was erased. The caller
 // holds changes.
 func (x *Index) purge(ctx context.Context, p *part, e *engine) error {
+	size, err := sizeOf(e.path)
+	if err == nil {
+		err = spare(x.opts.Dir, size+uint64(x.opts.Reserve))
+	}
+	if err != nil {
+		return err
+	}
 	if err := e.purge(ctx); err != nil {
 		return err
 	}

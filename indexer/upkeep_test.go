@@ -281,3 +281,72 @@ func TestFailureIsToldWhileTheLedgerIsStill(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestErasedIsNotSetAside: the copy that is kept of a damaged shard would hold what
+// was erased, if that had not been taken out of its files yet.
+func TestErasedIsNotSetAside(t *testing.T) {
+	t.Parallel()
+	l := corpus(100, 5)
+	secret := l.add("sales", &mail.Message{Subject: "xyzzysecret"})
+	for range 100 {
+		l.add("sales", &mail.Message{Text: "hello"})
+	}
+	x, dir := sharded(t, l, 60)
+	n := slices.IndexFunc(x.serving.parts, func(p *part) bool { s := p.describe(); return s.contains(secret.ID.Seq) })
+	l.destroy(secret.ID.Seq)
+	p := feed{l, parseJSON, headerDate}.pump()
+	p.target = l.Size()
+	if err := x.pump(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	breakShard(t, x, n).fail(errors.New("freq chunk does not exist"))
+	catchUp(t, x, l)
+	checkShards(t, x, dir)
+	if onDisk(t, dir, "xyzzysecret") {
+		t.Error("what was erased is on the disk still")
+	}
+}
+
+// TestPurgeSparesTheDisk: the segments of a shard that grows are not merged where
+// that would take the space that is kept free.
+func TestPurgeSparesTheDisk(t *testing.T) {
+	t.Parallel()
+	l := corpus(50, 5)
+	x := indexed(t, l)
+	l.destroy(searchable(l, l.Size())[3])
+	p := feed{l, parseJSON, headerDate}.pump()
+	p.target = l.Size()
+	if err := x.pump(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	x.opts.Reserve = math.MaxInt64
+	f := feed{l, parseJSON, headerDate}
+	if _, err := x.chore(t.Context(), f, nil); mail.KindOf(err) != mail.NoSpace {
+		t.Errorf("error %v", err)
+	}
+	if !x.serving.last().describe().Dirty {
+		t.Error("it is forgotten what was erased")
+	}
+	x.opts.Reserve = 1
+	catchUp(t, x, l)
+	if x.serving.last().describe().Dirty {
+		t.Error("what was erased is there still")
+	}
+}
+
+// TestFaultOfASealedShardIsToldOnce: nothing of it is indexed again when it is
+// opened again.
+func TestFaultOfASealedShardIsToldOnce(t *testing.T) {
+	t.Parallel()
+	l := corpus(150, 5)
+	x, _ := sharded(t, l, 60)
+	var log strings.Builder
+	x.opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	p := x.serving.parts[0]
+	find(t, x, l, "the") // opens it
+	p.Fail(errors.New("freq chunk does not exist"))
+	catchUp(t, x, l)
+	if n := strings.Count(log.String(), "freq chunk does not exist"); n != 1 || strings.Contains(log.String(), "indexed again") {
+		t.Errorf("told %d times:\n%s", n, log.String())
+	}
+}
