@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mailkeep/mailkeep/internal/durable"
+	"github.com/mailkeep/mailkeep/mail"
 )
 
 // DirectOptions are what a Direct needs to know.
@@ -145,11 +146,11 @@ func (d *Direct) keep(old, name string) {
 }
 
 // Gather makes the local directory of a ledger say what is in the store, and no more:
-// segments without a note, or on their way to one, are removed, because nobody has a
-// receipt for what is in them; of each segment in the store that has no note yet one
-// is written. Nobody may have the ledger open.
+// segments without a note, or on their way to one, and notes that are damaged, are
+// removed, because nobody rests on what is in them; of each segment in the store that
+// has no note yet one is written. Nobody may have the ledger open.
 //
-// It costs a listing, of one request for each 1,000 segments. A note that was there
+// It costs a listing, of one request for each 1,000 segments. A sound note that was there
 // stays even if its segment is not listed: reading tells that it is gone.
 func Gather(ctx context.Context, fsys durable.FS, s Store, prefix string) error {
 	fsys = Scratch(fsys)
@@ -160,13 +161,20 @@ func Gather(ctx context.Context, fsys durable.FS, s Store, prefix string) error 
 	noted := make(map[string]bool, len(entries))
 	for _, e := range entries {
 		name, isNote := strings.CutSuffix(e.Name(), NoteSuffix)
-		switch {
-		case isNote && isSegment(name):
-			noted[name] = true
-		case ofSegment(name):
-			if err := fsys.Remove(e.Name()); err != nil {
+		if !ofSegment(name) {
+			continue
+		}
+		if isNote && isSegment(name) {
+			_, err := readNote(fsys, name)
+			if noted[name] = err == nil; noted[name] {
+				continue
+			}
+			if mail.KindOf(err) != mail.Corrupt { // a power cut tears what is not synced
 				return classifyFile(err)
 			}
+		}
+		if err := fsys.Remove(e.Name()); err != nil {
+			return classifyFile(err)
 		}
 	}
 	for o, err := range firstVersions(s.List(ctx, prefix)) {

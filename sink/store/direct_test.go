@@ -208,6 +208,9 @@ func TestGather(t *testing.T) {
 	}
 	other, _ := container(t, s)
 	deliver(t, other, 2)
+	if err := durable.WriteFile(scratch, segmentName(0)+store.NoteSuffix, nil); err != nil {
+		t.Fatal(err)
+	}
 	if err := store.Gather(t.Context(), scratch, s, prefix); err != nil {
 		t.Fatal(err)
 	}
