@@ -56,15 +56,7 @@ const directMargin = time.Hour
 // NewDirect returns the directory, which Gather must have filled. It does not close
 // the local directory's file system before Close.
 func NewDirect(o DirectOptions) *Direct {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Observe == nil {
-		o.Observe = func(Transfer) {}
-	}
+	setDefaults(&o.Logger, &o.Now, &o.Observe)
 	o.FS = Scratch(o.FS)
 	return &Direct{Tree: NewTree(o.FS, o.Store), o: o, log: o.Logger}
 }

@@ -265,6 +265,31 @@ func TestThrough(t *testing.T) {
 	}
 }
 
+// TestThroughWhileReplaced: who fetches a file that another is about to replace does
+// not touch what that one is writing.
+func TestThroughWhileReplaced(t *testing.T) {
+	s := newDir(t, durabletest.New())
+	keys := store.NewThrough(store.ThroughOptions{FS: durabletest.New(), Store: s, Prefix: "keys/", Wanted: func(n string) bool { return strings.HasSuffix(n, ".keys") }})
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ok(durable.WriteOnce(keys, "a.keys", []byte("old")))
+	ok(keys.Forget())
+	ok(durable.WriteFile(keys, "writing", []byte("new")))
+	ok(keys.Rename("writing", "a.keys.tmp")) // as durable.WriteFile does, up to its last step
+	wantFile(t, keys, "a.keys", "old")
+	ok(keys.Rename("a.keys.tmp", "a.keys"))
+	ok(keys.Forget())
+	wantFile(t, keys, "a.keys", "new")
+	entries, err := keys.ReadDir(".")
+	if err != nil || len(entries) != 1 {
+		t.Errorf("left are %v, %v", entries, err)
+	}
+}
+
 func wantFile(t *testing.T, fsys durable.FS, name, want string) {
 	t.Helper()
 	if b, err := durable.ReadFile(fsys, name); err != nil || string(b) != want {

@@ -96,16 +96,21 @@ func NewSpool(o SpoolOptions) *Spool {
 	if o.Interval <= 0 {
 		o.Interval = time.Minute
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Observe == nil {
-		o.Observe = func(Transfer) {}
-	}
+	setDefaults(&o.Logger, &o.Now, &o.Observe)
 	return &Spool{o: o, log: o.Logger, notes: map[string]note{}, looked: map[string]time.Time{}}
+}
+
+// setDefaults fills in what Spool and Direct do with options that are left out.
+func setDefaults(log **slog.Logger, now *func() time.Time, observe *func(Transfer)) {
+	if *log == nil {
+		*log = slog.New(slog.DiscardHandler)
+	}
+	if *now == nil {
+		*now = time.Now
+	}
+	if *observe == nil {
+		*observe = func(Transfer) {}
+	}
 }
 
 // Run makes pass after pass until ctx ends, whose error it returns. After a

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,9 @@ type Through struct {
 
 var _ durable.FS = (*Through)(nil)
 
+// fetchSuffix ends the names of files that are being fetched.
+const fetchSuffix = ".fetch"
+
 // NewThrough returns the directory; it does not speak to the store yet. What is in
 // the local directory and Wanted must be removed first if it may be old: see Forget.
 func NewThrough(o ThroughOptions) *Through {
@@ -45,14 +49,14 @@ func NewThrough(o ThroughOptions) *Through {
 	return &Through{FS: o.FS, o: o}
 }
 
-// Forget removes the local copies. Whoever uses the directory fetches them again.
+// Forget removes the local copies, and what a crash left of fetching. Whoever uses the directory fetches them again.
 func (t *Through) Forget() error {
 	entries, err := t.FS.ReadDir(".")
 	if err != nil {
 		return classifyFile(err)
 	}
 	for _, e := range entries {
-		if t.o.Wanted(e.Name()) {
+		if t.o.Wanted(e.Name()) || strings.HasSuffix(e.Name(), fetchSuffix) {
 			if err := ignoreMissing(t.FS.Remove(e.Name())); err != nil {
 				return classifyFile(err)
 			}
@@ -62,27 +66,21 @@ func (t *Through) Forget() error {
 }
 
 // Open implements durable.FS.
-func (t *Through) Open(name string) (durable.File, error) {
-	f, err := t.FS.Open(name)
-	if !errors.Is(err, fs.ErrNotExist) || !t.o.Wanted(name) {
-		return f, err
-	}
-	if err := t.fetch(name); err != nil {
-		return nil, err
-	}
-	return t.FS.Open(name)
-}
+func (t *Through) Open(name string) (durable.File, error) { return fetched(t, name, t.FS.Open) }
 
 // Stat implements durable.FS.
-func (t *Through) Stat(name string) (fs.FileInfo, error) {
-	info, err := t.FS.Stat(name)
+func (t *Through) Stat(name string) (fs.FileInfo, error) { return fetched(t, name, t.FS.Stat) }
+
+// fetched does what needs a file, if need be after it was fetched.
+func fetched[T any](t *Through, name string, do func(string) (T, error)) (T, error) {
+	v, err := do(name)
 	if !errors.Is(err, fs.ErrNotExist) || !t.o.Wanted(name) {
-		return info, err
+		return v, err
 	}
 	if err := t.fetch(name); err != nil {
-		return nil, err
+		return v, err
 	}
-	return t.FS.Stat(name)
+	return do(name)
 }
 
 // fetch copies a file from the store; fs.ErrNotExist if it is not there either.
@@ -99,7 +97,22 @@ func (t *Through) fetch(name string) error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(t.FS, name, b)
+	return t.place(name, b)
+}
+
+// place gives a file that was fetched its name, unless it has one by now: who
+// replaces it at this moment, perhaps another process, has the newer one, and a
+// temporary file of its own.
+func (t *Through) place(name string, data []byte) error {
+	tmp := name + "." + rand.Text() + fetchSuffix
+	if err := durable.WriteFile(t.FS, tmp, data); err != nil {
+		return err
+	}
+	if err := t.FS.Link(tmp, name); err != nil && !errors.Is(err, fs.ErrExist) {
+		// Not as fs.ErrNotExist, if another process has called Forget: the file is there.
+		return mail.Errorf(mail.Temporary, "%s was fetched and got no name: %v", name, err)
+	}
+	return ignoreMissing(t.FS.Remove(tmp))
 }
 
 // ReadDir implements durable.FS.
