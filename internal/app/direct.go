@@ -119,9 +119,9 @@ func (d *directory) adoptIdentity(ctx context.Context, c *configs.Config, found 
 
 // identity reads what the archive is; mail.NotFound if there is none.
 func (s *directStore) identity(ctx context.Context) (id Identity, err error) {
-	b, err := store.Fetch(ctx, s.locked, identityKeys)
+	b, err := store.FetchFirst(ctx, s.locked, identityKeys)
 	if mail.KindOf(err) == mail.NotFound {
-		b, err = store.Fetch(ctx, s.locked, identityFile)
+		b, err = store.FetchFirst(ctx, s.locked, identityFile)
 	}
 	if err != nil {
 		return id, err
@@ -174,7 +174,7 @@ func (s *directStore) fetchDictionaries(ctx context.Context, root durable.FS) er
 		if _, err := root.Stat(name); err == nil {
 			continue
 		}
-		b, err := store.Fetch(ctx, s.locked, o.Name)
+		b, err := store.FetchFirst(ctx, s.locked, o.Name)
 		if err == nil {
 			err = errors.Join(root.MkdirAll(dictDir), durable.WriteFile(root, name, b))
 		}

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
 	"github.com/mailkeep/mailkeep/internal/durable"
 	"github.com/mailkeep/mailkeep/internal/durable/durabletest"
 	"github.com/mailkeep/mailkeep/internal/lab"
@@ -226,6 +229,37 @@ func TestGather(t *testing.T) {
 			t.Errorf("%s is still there", e.Name())
 		}
 	}
+}
+
+// TestFetchFirst: what never changes is read as it was put, whatever came over it.
+func TestFetchFirst(t *testing.T) {
+	g := lab.StartGateway(t)
+	s := newBucket(t, g, "first")
+	put(t, s, "ARCHIVE", []byte("ours"), store.Retention{})
+	put(t, s, "ARCHIVE.keys", []byte("other"), store.Retention{})
+	first := func() {
+		t.Helper()
+		if b, err := store.FetchFirst(t.Context(), s, "ARCHIVE"); string(b) != "ours" {
+			t.Errorf("it is %q, %v", b, err)
+		}
+	}
+	if err := s.Replace(t.Context(), "ARCHIVE", []byte("theirs")); err != nil {
+		t.Fatal(err)
+	}
+	first()
+	c, err := minio.New(strings.TrimPrefix(g.URL, "http://"), &minio.Options{Creds: credentials.NewStaticV4(g.Access, g.Secret, ""), Region: "us-east-1", BucketLookup: minio.BucketLookupPath})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.RemoveObject(t.Context(), "first", "archive/ARCHIVE", minio.RemoveObjectOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Fetch(t.Context(), s, "ARCHIVE"); mail.KindOf(err) != mail.NotFound {
+		t.Fatalf("it is not marked as deleted: %v", err)
+	}
+	first()
+	_, err = store.FetchFirst(t.Context(), s, "ARCH")
+	wantKind(t, "what is not there", err, mail.NotFound)
 }
 
 // TestThrough: a key file is in the store before it is in the directory, is fetched

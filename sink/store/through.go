@@ -192,7 +192,25 @@ const mostFetched = 64 << 20
 
 // Fetch returns the newest version of a small object; mail.NotFound if there is none.
 func Fetch(ctx context.Context, s Store, name string) ([]byte, error) {
-	body, err := s.GetRange(ctx, Ref{Name: name}, 0, -1)
+	return fetch(ctx, s, Ref{Name: name})
+}
+
+// FetchFirst returns the oldest version of a small object, which PutIfAbsent has let
+// in: whoever puts another one over it, or a mark that it is deleted, changes nothing.
+func FetchFirst(ctx context.Context, s Store, name string) ([]byte, error) {
+	for o, err := range firstVersions(s.List(ctx, name)) {
+		if err != nil {
+			return nil, err
+		}
+		if o.Name == name {
+			return fetch(ctx, s, o.Ref)
+		}
+	}
+	return nil, noObject(s, Ref{Name: name})
+}
+
+func fetch(ctx context.Context, s Store, ref Ref) ([]byte, error) {
+	body, err := s.GetRange(ctx, ref, 0, -1)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +219,7 @@ func Fetch(ctx context.Context, s Store, name string) ([]byte, error) {
 		return nil, err
 	}
 	if len(b) > mostFetched {
-		return nil, mail.Errorf(mail.Corrupt, "%s in %s has more than %d octets", name, s, mostFetched)
+		return nil, mail.Errorf(mail.Corrupt, "%s in %s has more than %d octets", ref, s, mostFetched)
 	}
 	return b, nil
 }
