@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -352,8 +353,10 @@ func (e *engine) abandon() error {
 	}
 }
 
-// guard turns a panic of the engine into an error.
+// guard turns a panic of the engine into an error, and a fault of the memory that a
+// file is mapped to, as on a bad disk, too.
 func guard(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
 			err = mail.Errorf(mail.Corrupt, "the search engine panicked: %v", r)

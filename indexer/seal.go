@@ -111,8 +111,16 @@ func (e *engine) shape() (single, clean bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	defer func() { err = errors.Join(err, s.r.Close()) }()
-	single, clean = len(s.segments) <= 1, true
+	err = e.sane(func() error {
+		single = len(s.segments) <= 1
+		clean, err = s.clean()
+		return err
+	})
+	return single, clean, errors.Join(err, e.sane(s.r.Close))
+}
+
+// clean reports whether there are no deleted documents but the padding.
+func (s *snapshot) clean() (bool, error) {
 	for _, g := range s.segments {
 		dead := uint64(0)
 		if g.deleted != nil {
@@ -122,12 +130,11 @@ func (e *engine) shape() (single, clean bool, err error) {
 			continue
 		}
 		pad, err := g.segment.DocNumbers([]string{padding})
-		if err != nil {
-			return false, false, err
+		if err != nil || dead != g.deleted.AndCardinality(pad) {
+			return false, err
 		}
-		clean = clean && dead == g.deleted.AndCardinality(pad)
 	}
-	return single, clean, nil
+	return true, nil
 }
 
 // merge makes few segments of many, mostly one.

@@ -350,3 +350,51 @@ func TestFaultOfASealedShardIsToldOnce(t *testing.T) {
 		t.Errorf("told %d times:\n%s", n, log.String())
 	}
 }
+
+// TestShardIsCutWhileItIsOpen: what cannot be read of a file that is mapped, as on a
+// bad disk, ends the search of that shard and not the process.
+func TestShardIsCutWhileItIsOpen(t *testing.T) {
+	t.Parallel()
+	l := corpus(200, 5)
+	x, dir := sharded(t, l, 60)
+	want := find(t, x, l, "the") // opens all
+	p := x.serving.parts[1]
+	zaps, err := filepath.Glob(filepath.Join(p.dir, engineDir, "store", "*.zap"))
+	if err != nil || len(zaps) != 1 {
+		t.Fatalf("segments %v, error %v", zaps, err)
+	}
+	if err := os.Truncate(zaps[0], 0); err != nil {
+		t.Fatal(err)
+	}
+	a, err := x.Search(t.Context(), mail.SearchRequest{Query: "hello"}, l.Size(), nil)
+	if from, _ := p.Range(); err != nil || len(a.Coverage.Missing) != 1 || a.Coverage.Missing[0].From != from {
+		t.Errorf("coverage %+v, error %v", a.Coverage, err)
+	}
+	catchUp(t, x, l)
+	checkShards(t, x, dir)
+	if d := cmp.Diff(want, find(t, x, l, "the")); d != "" {
+		t.Errorf("rebuilt (-want +got):\n%s", d)
+	}
+}
+
+// TestMergeOfACutSegment: the same where segments are merged.
+func TestMergeOfACutSegment(t *testing.T) {
+	t.Parallel()
+	l := corpus(50, 5)
+	x := indexed(t, l)
+	l.add("sales", &mail.Message{Text: "in another segment"})
+	catchUp(t, x, l)
+	for _, zap := range segmentFiles(t, x.opts.Dir) {
+		if err := os.Truncate(zap, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := x.serving.last().engine
+	if err := e.merge(t.Context()); err == nil || e.poisoned() == nil {
+		t.Errorf("error %v, the engine is still trusted: %v", err, e.poisoned() == nil)
+	}
+	catchUp(t, x, l)
+	if d := cmp.Diff(searchable(l, l.Size()), documents(t, x)); d != "" {
+		t.Errorf("documents (-want +got):\n%s", d)
+	}
+}

@@ -4,17 +4,20 @@ import (
 	"cmp"
 	"errors"
 	"hash/crc32"
+	"runtime/debug"
 	"slices"
 	"sync"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/blevesearch/bleve/v2/index/scorch"
 	index "github.com/blevesearch/bleve_index_api"
 	segment "github.com/blevesearch/scorch_segment_api/v2"
 	zap "github.com/blevesearch/zapx/v17"
 )
 
-// Plugin makes segments for the engine. All but the making is that of the
-// version of the format which it embeds.
+// Plugin makes segments for the engine. All but the making, and what is done about
+// bad disks while segments are merged, is that of the version of the format which
+// it embeds.
 type Plugin struct{ zap.ZapPlugin }
 
 // registered guards the engine's global table of plugins.
@@ -61,6 +64,14 @@ func (p *Plugin) NewUsing(docs []index.Document, config map[string]any) (segment
 		return nil, 0, err
 	}
 	return s, uint64(len(m.out)), nil
+}
+
+// MergeUsing implements scorch.SegmentPlugin. The files of the segments are mapped
+// to memory: a fault of that, as on a bad disk, is a panic here, which the engine
+// makes an error of its own, and not the end of the process.
+func (p *Plugin) MergeUsing(segments []segment.Segment, drops []*roaring.Bitmap, path string, closeCh chan struct{}, s segment.StatsReporter, config map[string]any) ([][]uint64, uint64, error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	return p.ZapPlugin.MergeUsing(segments, drops, path, closeCh, s, config)
 }
 
 // An input is a document that a segment is to hold.
