@@ -106,17 +106,12 @@ func (s *Shelf) Create(name string) (durable.File, error) {
 	return f, err
 }
 
-// A scratchFile needs no sync: it is stored before anything rests on it.
-type scratchFile struct{ *os.File }
-
-func (scratchFile) Sync() error { return nil }
-
 func openScratch(root *os.Root, name string, flag int) (durable.File, error) {
 	f, err := root.OpenFile(name, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	return scratchFile{f}, nil
+	return unsynced{f}, nil
 }
 
 // Rename implements durable.FS: it stores a file that was made. A name that is taken
@@ -153,18 +148,7 @@ func (s *Shelf) put(f *os.File, name string) error {
 	if err != nil {
 		return err
 	}
-	body, err := s.store.GetRange(ctx, o.Ref, 0, -1)
-	if err != nil {
-		return err
-	}
-	back, err := hashOf(ctx, body)
-	if err := errors.Join(err, body.Close()); err != nil {
-		return err
-	}
-	if back != sum {
-		return mail.Errorf(mail.Temporary, "%s in %s reads back as SHA-256 %s, it was stored as %s", name, s.store, back, sum)
-	}
-	return nil
+	return readBack(ctx, s.store, o.Ref, n)
 }
 
 // noVersion is how a bucket without versions lists the one that there is.
