@@ -212,10 +212,13 @@ func (s *Spool) pass(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
+// errPromise is of a segment that is not stored, because it is not known for how long.
+var errPromise = errors.New("what its records were promised cannot be read")
+
 // own reports whether an error is of one segment and says nothing of the others.
 func own(err error) bool {
 	k := mail.KindOf(err)
-	return k == mail.InUse || k == mail.Corrupt
+	return k == mail.InUse || k == mail.Corrupt || errors.Is(err, errPromise)
 }
 
 // A spooled is a segment as a pass finds it.
@@ -363,7 +366,7 @@ func (s *Spool) policy(ctx context.Context, seg *spooled) (Policy, error) {
 	}
 	terms, err := s.o.Terms(ctx, firstOf(seg.name))
 	if err != nil {
-		return p, fmt.Errorf("retention of segment %s: %w", seg.name, err)
+		return p, fmt.Errorf("segment %s: %w: %w", seg.name, errPromise, err)
 	}
 	p.Classes = slices.Concat(p.Classes, terms)
 	return p, nil

@@ -108,6 +108,33 @@ func TestSpool(t *testing.T) {
 	}
 }
 
+// TestSpoolTerms: a segment is retained for what its records were promised; one of
+// which that cannot be read is not stored, and holds back no other.
+func TestSpoolTerms(t *testing.T) {
+	fsys, s := durabletest.New(), newDir(t, durabletest.New())
+	putSegments(t, fsys, [][]byte{{1}, {2}, {3}})
+	o := options(fsys, s, &journal{})
+	o.Terms = func(_ context.Context, first uint64) ([]store.Term, error) {
+		if first == 0 {
+			return nil, mail.Errorf(mail.NotFound, "no key file")
+		}
+		return []store.Term{{Period: store.Period{Years: int(first)}}}, nil
+	}
+	spool := store.NewSpool(o)
+	if err := spool.Pass(t.Context()); mail.KindOf(err) != mail.NotFound {
+		t.Errorf("the pass ended with %v", err)
+	}
+	if got := spool.Status(); got.Stored != 2 || got.Waiting != 1 {
+		t.Errorf("it is %+v", got)
+	}
+	for i := 1; i < 3; i++ {
+		got, err := s.Stat(t.Context(), store.Ref{Name: prefix + segmentName(i)})
+		if want := time.Now().AddDate(16*i, 0, -2); err != nil || got.Retention.Until.Before(want) {
+			t.Errorf("segment %d: %+v, %v", i, got, err)
+		}
+	}
+}
+
 // TestSpoolExtends: a longer period is told to the store for all segments, once.
 func TestSpoolExtends(t *testing.T) {
 	fsys, s := durabletest.New(), newDir(t, durabletest.New())
