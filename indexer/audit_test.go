@@ -20,14 +20,10 @@ func TestAuditFindsDamage(t *testing.T) {
 	l := corpus(300, 5)
 	dir := t.TempDir()
 	var hours atomic.Int64
-	x, err := Open(Options{
+	x := opened(t, Options{
 		Dir: dir, ShardDocs: 60, BatchBytes: 2 << 10, CheckEvery: time.Hour, CheckRate: 1 << 40,
 		Now: func() time.Time { return epoch.Add(time.Duration(hours.Load()) * time.Hour) },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
 	catchUp(t, x, l)
 	want := summary(t, x)
 	if p, wait := x.oldest(); p == nil || wait != time.Hour {
@@ -139,16 +135,10 @@ func TestStateIsToldWhileTheLedgerIsStill(t *testing.T) {
 	t.Parallel()
 	l := corpus(200, 5)
 	states := make(chan State, 1000)
-	x, err := Open(Options{Dir: t.TempDir(), ShardDocs: 60, BatchBytes: 2 << 10, Changed: func(s State) { states <- s }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
+	x := opened(t, Options{ShardDocs: 60, BatchBytes: 2 << 10, Changed: func(s State) { states <- s }})
 	catchUp(t, x, l)
 	p := breakShard(t, x, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- x.Follow(ctx, l, parseJSON, headerDate, nil) }()
+	follow(t, x, l)
 	if s := <-states; s.Lost() != 0 {
 		t.Errorf("at the beginning %+v", s)
 	}
@@ -158,9 +148,5 @@ func TestStateIsToldWhileTheLedgerIsStill(t *testing.T) {
 		if lost = lost || s.Lost() > 0; lost && s.Lost() == 0 {
 			break
 		}
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }

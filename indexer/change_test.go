@@ -28,6 +28,16 @@ func (l *fakeLedger) destroy(seqs ...uint64) {
 	l.append(mail.Record{Kind: mail.KindEvent, Event: &mail.Event{Type: mail.EventErase, Erase: &mail.Erase{Records: ids, Done: true}}})
 }
 
+// pumpAll indexes what l holds, and leaves the upkeep what it has to do then.
+func pumpAll(t *testing.T, x *Index, l *fakeLedger) {
+	t.Helper()
+	p := feed{l, parseJSON, headerDate}.pump()
+	p.target = l.Size()
+	if err := x.pump(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // onDisk reports whether a word is in a file of the index.
 func onDisk(t *testing.T, dir, word string) bool {
 	t.Helper()
@@ -67,12 +77,7 @@ func TestErasedRecordsLeaveTheIndex(t *testing.T) {
 	}
 	l.destroy(secret.ID.Seq, late.ID.Seq)
 
-	// The follower has come to the event, the upkeep has not written anew yet.
-	p := feed{l, parseJSON, headerDate}.pump()
-	p.target = l.Size()
-	if err := x.pump(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
+	pumpAll(t, x, l) // the upkeep has not written anew yet
 	want := searchable(l, l.Size())
 	for _, q := range []string{"xyzzysecret", "xyzzylate"} {
 		if got := find(t, x, l, q); len(got) > 0 {
@@ -110,11 +115,7 @@ func TestErasureSurvivesADeath(t *testing.T) {
 	seq := searchable(l, 50)[3]
 	x, dir := sharded(t, l, 60)
 	l.destroy(seq)
-	p := feed{l, parseJSON, headerDate}.pump()
-	p.target = l.Size()
-	if err := x.pump(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
+	pumpAll(t, x, l)
 	if err := x.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -219,14 +220,8 @@ func TestRenewedWhileFollowed(t *testing.T) {
 	t.Parallel()
 	l := corpus(200, 4)
 	x := openShards(t, t.TempDir(), 60)
-	ctx, cancel := context.WithCancel(t.Context())
-	cursors := make(chan uint64, 1000)
-	done := make(chan error, 1)
-	go func() {
-		done <- x.Follow(ctx, l, parseJSON, headerDate, func(c mail.Cursor) { cursors <- c.Position })
-	}()
-	for <-cursors != l.Size() {
-	}
+	await, end := follow(t, x, l)
+	await(l.Size())
 	x.mu.RLock()
 	number := x.serving.number
 	x.mu.RUnlock()
@@ -238,15 +233,11 @@ func TestRenewedWhileFollowed(t *testing.T) {
 	}
 	r := l.add("sales", &mail.Message{Text: "after the change"})
 	x.Hurry()
-	for <-cursors != r.Next {
-	}
+	await(r.Next)
 	if got := find(t, x, l, `"after the change"`); !slices.Equal(got, []uint64{r.ID.Seq}) {
 		t.Errorf("found %v", got)
 	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	end()
 	if x.serving.number == number {
 		t.Error("the old generation still serves")
 	}

@@ -71,11 +71,7 @@ func TestRebuiltIndexHasTheSameSummary(t *testing.T) {
 	t.Parallel()
 	l := corpus(300, 6)
 	whole := summary(t, indexed(t, l))
-	x, err := Open(Options{Dir: t.TempDir(), BatchBytes: 300})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
+	x := opened(t, Options{BatchBytes: 300})
 	catchUp(t, x, l)
 	if got := summary(t, x); got != whole {
 		t.Errorf("in small batches %+v, want %+v", got, whole)
@@ -87,27 +83,34 @@ func TestRebuiltIndexHasTheSameSummary(t *testing.T) {
 	}
 }
 
+// follow lets x follow a ledger, until end is called or the test ends. await waits
+// until a position is committed.
+func follow(t *testing.T, x *Index, l Source) (await func(position uint64), end func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cursors, done := make(chan uint64, 1000), make(chan error, 1)
+	go func() {
+		done <- x.Follow(ctx, l, parseJSON, headerDate, func(c mail.Cursor) { cursors <- c.Position })
+	}()
+	await = func(position uint64) {
+		for <-cursors != position {
+		}
+	}
+	end = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the follower: %v", err)
+		}
+	})
+	t.Cleanup(end)
+	return await, end
+}
+
 func TestFollowIndexesWhatIsSealed(t *testing.T) {
 	t.Parallel()
 	l := corpus(20, 1)
-	x, err := Open(Options{Dir: t.TempDir(), Linger: time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	cursors := make(chan mail.Cursor, 1000)
-	done := make(chan error, 1)
-	go func() {
-		done <- x.Follow(ctx, l, parseJSON, headerDate, func(c mail.Cursor) { cursors <- c })
-	}()
-	await := func(position uint64) {
-		for c := range cursors {
-			if c.Position == position {
-				return
-			}
-		}
-	}
+	x := opened(t, Options{Linger: time.Millisecond})
+	await, end := follow(t, x, l)
 	await(20)
 	if err := x.CatchUp(t.Context(), l, parseJSON, headerDate, nil); mail.KindOf(err) != mail.InUse {
 		t.Errorf("a second follower: error %v", err)
@@ -119,36 +122,19 @@ func TestFollowIndexesWhatIsSealed(t *testing.T) {
 	}
 	e := l.append(mail.Record{Kind: mail.KindEvent})
 	await(e.Next)
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Follow: %v", err)
-	}
+	end()
 }
 
 func TestHurryEndsTheLingering(t *testing.T) {
 	t.Parallel()
 	l := corpus(5, 9)
-	x, err := Open(Options{Dir: t.TempDir(), Linger: time.Hour, Patience: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	cursors := make(chan uint64, 100)
-	done := make(chan error, 1)
-	go func() {
-		done <- x.Follow(ctx, l, parseJSON, headerDate, func(c mail.Cursor) { cursors <- c.Position })
-	}()
-	for <-cursors != 5 { // what is there at the start is not lingered over
-	}
+	x := opened(t, Options{Linger: time.Hour, Patience: time.Hour})
+	await, end := follow(t, x, l)
+	await(5) // what is there at the start is not lingered over
 	r := l.add("a", &mail.Message{Text: "somebody waits for this"})
 	x.Hurry()
-	for <-cursors != r.Next {
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	await(r.Next)
+	end()
 }
 
 func TestUnreadableMessagesAreDocuments(t *testing.T) {
@@ -169,11 +155,7 @@ func TestUnreadableMessagesAreDocuments(t *testing.T) {
 	}
 	boom := l.add("sales", &mail.Message{Subject: "boom"})
 	var log strings.Builder
-	x, err := Open(Options{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
+	x := opened(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err := x.CatchUp(t.Context(), l, parse, headerDate, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -286,30 +268,16 @@ func TestPoisonedEngineIsReplaced(t *testing.T) {
 func TestFollowRecoversFromAFault(t *testing.T) {
 	t.Parallel()
 	l := corpus(50, 4)
-	x, err := Open(Options{Dir: t.TempDir(), Linger: time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	cursors := make(chan uint64, 1000)
-	done := make(chan error, 1)
-	go func() {
-		done <- x.Follow(ctx, l, parseJSON, headerDate, func(c mail.Cursor) { cursors <- c.Position })
-	}()
-	for <-cursors != 50 {
-	}
+	x := opened(t, Options{Linger: time.Millisecond})
+	await, end := follow(t, x, l)
+	await(50)
 	x.mu.RLock()
 	e := x.serving.last().engine
 	x.mu.RUnlock()
 	e.fail(errors.New("panic in the background"))
 	r := l.add("a", &mail.Message{Text: "after the fault"})
-	for <-cursors != r.Next {
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	await(r.Next)
+	end()
 	if d := cmp.Diff(searchable(l, l.Size()), documents(t, x)); d != "" {
 		t.Errorf("documents (-want +got):\n%s", d)
 	}

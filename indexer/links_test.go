@@ -1,7 +1,6 @@
 package indexer
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -107,29 +106,15 @@ func TestLostThreads(t *testing.T) {
 func TestThreadsLostMeanwhile(t *testing.T) {
 	t.Parallel()
 	l := talk()
-	x, err := Open(Options{Dir: t.TempDir(), Linger: time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	cursors := make(chan uint64, 1000)
-	done := make(chan error, 1)
-	go func() {
-		done <- x.Follow(ctx, l, parseJSON, headerDate, func(c mail.Cursor) { cursors <- c.Position })
-	}()
-	for <-cursors != l.Size() {
-	}
+	x := opened(t, Options{Linger: time.Millisecond})
+	await, end := follow(t, x, l)
+	await(l.Size())
 	if err := x.threads.Reset(); err != nil {
 		t.Fatal(err)
 	}
 	r := l.add("box", &mail.Message{MessageID: "d@example.org", References: []string{"c@example.org"}})
-	for <-cursors != r.Next {
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	await(r.Next)
+	end()
 	if diff := cmp.Diff([]uint64{r.ID.Seq, 3, 2, 0}, find(t, x, l, "thread:0-3")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

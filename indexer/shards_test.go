@@ -19,16 +19,7 @@ import (
 // openShards opens an index whose shards hold few documents.
 func openShards(t testing.TB, dir string, docs int) *Index {
 	t.Helper()
-	x, err := Open(Options{Dir: dir, ShardDocs: docs, BatchBytes: 2 << 10, Linger: time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := x.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return x
+	return opened(t, Options{Dir: dir, ShardDocs: docs, BatchBytes: 2 << 10, Linger: time.Millisecond})
 }
 
 // sharded returns an index of all that l holds, in shards of few documents, and
@@ -41,12 +32,10 @@ func sharded(t testing.TB, l *fakeLedger, docs int) (*Index, string) {
 	return x, dir
 }
 
-// checkShards verifies what must be true of an index that has nothing to do.
-func checkShards(t *testing.T, x *Index, dir string) {
+// checkSwept verifies that all directories of shards are those that the manifest
+// names, and returns that.
+func checkSwept(t *testing.T, dir string) *manifest {
 	t.Helper()
-	if s := x.State(); s.Building || len(s.Missing) > 0 || s.Sealed != s.Shards-1 {
-		t.Errorf("state %+v", s)
-	}
 	m, err := readManifest(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +50,16 @@ func checkShards(t *testing.T, x *Index, dir string) {
 			t.Errorf("%s was left behind", e.Name())
 		}
 	}
-	for _, s := range m.Serving.Shards {
+	return m
+}
+
+// checkShards verifies what must be true of an index that has nothing to do.
+func checkShards(t *testing.T, x *Index, dir string) {
+	t.Helper()
+	if s := x.State(); s.Building || len(s.Missing) > 0 || s.Sealed != s.Shards-1 {
+		t.Errorf("state %+v", s)
+	}
+	for _, s := range checkSwept(t, dir).Serving.Shards {
 		if !s.Sealed {
 			continue
 		}
@@ -143,11 +141,7 @@ func TestAMonthEndsAShard(t *testing.T) {
 	for range 12 {
 		l.add("sales", &mail.Message{Text: "hello"})
 	}
-	x, err := Open(Options{Dir: t.TempDir(), ShardMin: 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
+	x := opened(t, Options{ShardMin: 5})
 	catchUp(t, x, l)
 	var ends []uint64
 	for _, p := range x.serving.parts {

@@ -154,7 +154,17 @@ func headerDate(m *mail.Message, fetched time.Time) (time.Time, string) {
 // openIndex opens an index that is closed when the test ends.
 func openIndex(t testing.TB, dir string) *Index {
 	t.Helper()
-	x, err := Open(Options{Dir: dir})
+	return opened(t, Options{Dir: dir})
+}
+
+// opened opens an index, in a directory of its own if o names none, and closes it
+// when the test ends.
+func opened(t testing.TB, o Options) *Index {
+	t.Helper()
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	x, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}

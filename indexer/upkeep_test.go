@@ -154,19 +154,7 @@ func TestAbandonedBuildIsRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := readManifest(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if _, ok := numberOf(e.Name()); ok && !slices.Contains(m.names(), e.Name()) {
-			t.Errorf("%s was left", e.Name())
-		}
-	}
+	checkSwept(t, dir)
 	catchUp(t, x, l)
 	checkShards(t, x, dir)
 }
@@ -260,25 +248,15 @@ func (w lineWriter) Write(b []byte) (int, error) {
 func TestFailureIsToldWhileTheLedgerIsStill(t *testing.T) {
 	t.Parallel()
 	lines := make(lineWriter, 1000)
-	x, err := Open(Options{
-		Dir: t.TempDir(), Linger: time.Millisecond, Reserve: math.MaxInt64, // no disk has that to spare
+	x := opened(t, Options{
+		Linger: time.Millisecond, Reserve: math.MaxInt64, // no disk has that to spare
 		Logger: slog.New(slog.NewTextHandler(lines, nil)),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- x.Follow(ctx, corpus(10, 1), parseJSON, headerDate, nil) }()
+	follow(t, x, corpus(10, 1))
 	for told := 0; told < 2; {
 		if line := <-lines; strings.Contains(line, "indexing interrupted") {
 			told++
 		}
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }
 
@@ -294,11 +272,7 @@ func TestErasedIsNotSetAside(t *testing.T) {
 	x, dir := sharded(t, l, 60)
 	n := slices.IndexFunc(x.serving.parts, func(p *part) bool { s := p.describe(); return s.contains(secret.ID.Seq) })
 	l.destroy(secret.ID.Seq)
-	p := feed{l, parseJSON, headerDate}.pump()
-	p.target = l.Size()
-	if err := x.pump(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
+	pumpAll(t, x, l)
 	breakShard(t, x, n).fail(errors.New("freq chunk does not exist"))
 	catchUp(t, x, l)
 	checkShards(t, x, dir)
@@ -314,11 +288,7 @@ func TestPurgeSparesTheDisk(t *testing.T) {
 	l := corpus(50, 5)
 	x := indexed(t, l)
 	l.destroy(searchable(l, l.Size())[3])
-	p := feed{l, parseJSON, headerDate}.pump()
-	p.target = l.Size()
-	if err := x.pump(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
+	pumpAll(t, x, l)
 	x.opts.Reserve = math.MaxInt64
 	f := feed{l, parseJSON, headerDate}
 	if _, err := x.chore(t.Context(), f, nil); mail.KindOf(err) != mail.NoSpace {
