@@ -76,21 +76,18 @@ func termCount(freq uint64) uint64 {
 // for the next.
 type analysis struct {
 	tokens tokenizer
-	slots  []uint32 // number of a term and 1 by hash, or 0; their count is a power of two
-	terms  []seenTerm
-	text   []byte // of the terms
+	seen   segments.Table[occurrences]
 	length int
 	steps  []step
 	places []byte
 }
 
-// A seenTerm is a term and its places.
-type seenTerm struct {
-	hash, end   uint32 // end in text
+// The occurrences of a term are its places in the text.
+type occurrences struct {
 	first, last int
 	// The distances from place to place are a chain in steps, from head to tail,
 	// both counted from 1.
-	head, tail, places int32
+	head, tail, count int32
 }
 
 type step struct {
@@ -110,21 +107,16 @@ func (a *analysis) words(name, text string) *field {
 }
 
 func (a *analysis) begin(octets int) {
-	a.terms, a.text, a.steps, a.places, a.length = a.terms[:0], a.text[:0], a.steps[:0], a.places[:0], 0
-	n := 1 << bits.Len(uint(16+octets/8))
-	if cap(a.slots) < n {
-		a.slots = make([]uint32, n)
-		return
-	}
-	a.slots = a.slots[:n]
-	clear(a.slots)
+	a.steps, a.places, a.length = a.steps[:0], a.places[:0], 0
+	a.seen.Reset(1 << bits.Len(uint(16+octets/8)))
 }
 
 func (a *analysis) add(k token) {
 	a.length++
-	s, fresh := a.lookUp(segments.Hash(k.term), k.term)
+	n, fresh := a.seen.Number(segments.Hash(k.term), k.term)
+	s := &a.seen.Terms[n].Value
 	if fresh {
-		s.first, s.last, s.places = k.pos, k.pos, 1
+		s.first, s.last, s.count = k.pos, k.pos, 1
 		return
 	}
 	if s.last == k.pos {
@@ -132,78 +124,40 @@ func (a *analysis) add(k token) {
 	}
 	a.steps = append(a.steps, step{distance: uint64(k.pos - s.last)})
 	at := int32(len(a.steps))
-	if s.places == 1 {
+	if s.count == 1 {
 		s.head = at
 	} else {
 		a.steps[s.tail-1].next = at
 	}
 	s.tail, s.last = at, k.pos
-	s.places++
-}
-
-// lookUp returns the place of a term, which is good until the next call, and
-// whether it is new.
-func (a *analysis) lookUp(hash uint32, term []byte) (s *seenTerm, fresh bool) {
-	mask := uint32(len(a.slots) - 1)
-	i := hash & mask
-	for ; a.slots[i] != 0; i = (i + 1) & mask {
-		n := a.slots[i] - 1
-		if s := &a.terms[n]; s.hash == hash && bytes.Equal(a.term(n), term) {
-			return s, false
-		}
-	}
-	a.text = append(a.text, term...)
-	a.terms = append(a.terms, seenTerm{hash: hash, end: uint32(len(a.text))})
-	a.slots[i] = uint32(len(a.terms))
-	if 2*len(a.terms) > len(a.slots) {
-		a.grow()
-	}
-	return &a.terms[len(a.terms)-1], true
-}
-
-func (a *analysis) grow() {
-	a.slots = make([]uint32, 2*len(a.slots))
-	mask := uint32(len(a.slots) - 1)
-	for n := range a.terms {
-		i := a.terms[n].hash & mask
-		for a.slots[i] != 0 {
-			i = (i + 1) & mask
-		}
-		a.slots[i] = uint32(n) + 1
-	}
-}
-
-func (a *analysis) term(n uint32) []byte {
-	if n == 0 {
-		return a.text[:a.terms[0].end]
-	}
-	return a.text[a.terms[n-1].end:a.terms[n].end]
+	s.count++
 }
 
 // finish makes the field of the terms.
 func (a *analysis) finish(name string) *field {
 	f := &field{
 		Name: name, Options: index.IndexField | index.IncludeTermVectors,
-		Length: uint32(lengthClass(a.length)), Terms: make([]segments.Term, len(a.terms)),
+		Length: uint32(lengthClass(a.length)), Terms: make([]segments.Term, len(a.seen.Terms)),
 	}
-	for i := range a.terms {
-		s := &a.terms[i]
-		frequency := 2*uint32(s.first) + 1
-		if s.places > 1 {
-			frequency = 2 * uint32(s.places)
-			a.pack(s)
+	for i := range a.seen.Terms {
+		t := &a.seen.Terms[i]
+		frequency := 2*uint32(t.Value.first) + 1
+		if n := t.Value.count; n > 1 {
+			frequency = 2 * uint32(n)
+			a.pack(&t.Value)
 		}
-		f.Terms[i] = segments.Term{Hash: s.hash, Frequency: frequency, End: s.end, PlacesEnd: uint32(len(a.places))}
+		f.Terms[i] = segments.Term{Hash: t.Hash, Frequency: frequency, End: t.End, PlacesEnd: uint32(len(a.places))}
 	}
-	both := append(append(make([]byte, 0, len(a.text)+len(a.places)), a.text...), a.places...)
-	f.Text, f.Places = both[:len(a.text):len(a.text)], both[len(a.text):]
+	text := a.seen.Text
+	both := append(append(make([]byte, 0, len(text)+len(a.places)), text...), a.places...)
+	f.Text, f.Places = both[:len(text):len(text)], both[len(text):]
 	return f
 }
 
 // pack appends the location of a term with several places, as the engine has it
 // in its files. The first two distances go where they take the least room.
-func (a *analysis) pack(s *seenTerm) {
-	second, rest, more := uint64(0), int32(0), max(s.places-3, 0)
+func (a *analysis) pack(s *occurrences) {
+	second, rest, more := uint64(0), int32(0), max(s.count-3, 0)
 	first := a.steps[s.head-1]
 	if first.next != 0 {
 		next := a.steps[first.next-1]
@@ -222,14 +176,14 @@ func (a *analysis) pack(s *seenTerm) {
 func (a *analysis) keywords(name string, values ...string) *field {
 	a.begin(len(values) * 16)
 	for _, v := range values {
-		if v != "" && len(a.terms) < maxKeywords {
+		if v != "" && len(a.seen.Terms) < maxKeywords {
 			term := []byte(clip(v, maxKeyword))
-			a.lookUp(segments.Hash(term), term)
+			a.seen.Number(segments.Hash(term), term)
 		}
 	}
-	f := &field{Name: name, Options: index.IndexField, Length: 1, Terms: make([]segments.Term, len(a.terms)), Text: bytes.Clone(a.text)}
-	for i, s := range a.terms {
-		f.Terms[i] = segments.Term{Hash: s.hash, Frequency: 1, End: s.end}
+	f := &field{Name: name, Options: index.IndexField, Length: 1, Terms: make([]segments.Term, len(a.seen.Terms)), Text: bytes.Clone(a.seen.Text)}
+	for i, t := range a.seen.Terms {
+		f.Terms[i] = segments.Term{Hash: t.Hash, Frequency: 1, End: t.End}
 	}
 	return f
 }

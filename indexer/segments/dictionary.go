@@ -11,9 +11,7 @@ import (
 // A dictionary is the terms of a field with their postings. It is used for one
 // field after the other, so that its memory is.
 type dictionary struct {
-	slots []uint32 // number of a term and 1 by hash, or 0; their count is a power of two
-	terms []entry
-	text  []byte   // of the terms
+	Table[entry]
 	which []uint32 // numbers of the terms of all cells, in the order of cells
 	order []ranked
 
@@ -26,8 +24,6 @@ type dictionary struct {
 // there is of it; then where the next of it goes, and in the end where it ends in
 // the slices of the dictionary, which is where the next term begins.
 type entry struct {
-	hash              uint32
-	textEnd           uint32
 	docs, freqs, locs uint32
 }
 
@@ -41,8 +37,8 @@ type ranked struct {
 func (d *dictionary) fill(c *column) {
 	d.count(c)
 	var docs, freqs, locs uint32
-	for i := range d.terms {
-		t := &d.terms[i]
+	for i := range d.Terms {
+		t := &d.Terms[i].Value
 		docs, t.docs = docs+t.docs, docs
 		freqs, t.freqs = freqs+t.freqs, freqs
 		locs, t.locs = locs+t.locs, locs
@@ -63,17 +59,17 @@ func (d *dictionary) count(c *column) {
 	for i := range c.cells {
 		total += len(c.cells[i].Terms)
 	}
-	d.terms, d.text, d.which = d.terms[:0], d.text[:0], slices.Grow(d.which[:0], total)
-	d.reset(1 << 10)
+	d.which = slices.Grow(d.which[:0], total)
+	d.Reset(1 << 10)
 	field := size(c.number)
 	for i := range c.cells {
 		f := c.cells[i].Field
 		norm := size(uint64(f.Length))
 		from, places := uint32(0), uint32(0)
 		for _, t := range f.Terms {
-			n := d.number(t.Hash, f.Text[from:t.End])
+			n, _ := d.Number(t.Hash, f.Text[from:t.End])
 			d.which = append(d.which, n)
-			e := &d.terms[n]
+			e := &d.Terms[n].Value
 			e.docs++
 			e.freqs += size(uint64(t.Frequency)<<1) + norm
 			if octets := t.PlacesEnd - places; octets > 0 {
@@ -96,7 +92,7 @@ func (d *dictionary) place(c *column) {
 		from := uint32(0)
 		for j := range cell.Terms {
 			t := &cell.Terms[j]
-			e := &d.terms[which[j]]
+			e := &d.Terms[which[j]].Value
 			d.docs[e.docs] = cell.doc
 			e.docs++
 			octets := t.PlacesEnd - from
@@ -118,69 +114,28 @@ func (d *dictionary) place(c *column) {
 	}
 }
 
-// number returns the number of a term, a new one if it is new.
-func (d *dictionary) number(hash uint32, term []byte) uint32 {
-	mask := uint32(len(d.slots) - 1)
-	i := hash & mask
-	for ; d.slots[i] != 0; i = (i + 1) & mask {
-		n := d.slots[i] - 1
-		if d.terms[n].hash == hash && bytes.Equal(d.term(n), term) {
-			return n
-		}
-	}
-	n := uint32(len(d.terms))
-	d.text = append(d.text, term...)
-	d.terms = append(d.terms, entry{hash: hash, textEnd: uint32(len(d.text))})
-	d.slots[i] = n + 1
-	if 2*len(d.terms) > len(d.slots) {
-		d.reset(2 * len(d.slots))
-	}
-	return n
-}
-
-// reset makes n slots, with the terms that there are.
-func (d *dictionary) reset(n int) {
-	d.slots = sized(d.slots, uint32(n))
-	clear(d.slots)
-	mask := uint32(n - 1)
-	for number := range d.terms {
-		i := d.terms[number].hash & mask
-		for d.slots[i] != 0 {
-			i = (i + 1) & mask
-		}
-		d.slots[i] = uint32(number) + 1
-	}
-}
-
-func (d *dictionary) term(n uint32) []byte {
-	if n == 0 {
-		return d.text[:d.terms[0].textEnd]
-	}
-	return d.text[d.terms[n-1].textEnd:d.terms[n].textEnd]
-}
-
 // sort sets the order of the terms.
 func (d *dictionary) sort() {
 	d.order = d.order[:0]
-	for n := range uint32(len(d.terms)) {
+	for n := range uint32(len(d.Terms)) {
 		var first [8]byte
-		copy(first[:], d.term(n))
+		copy(first[:], d.Term(n))
 		d.order = append(d.order, ranked{binary.BigEndian.Uint64(first[:]), n})
 	}
 	slices.SortFunc(d.order, func(a, b ranked) int {
 		if a.key != b.key {
 			return cmp.Compare(a.key, b.key)
 		}
-		return bytes.Compare(d.term(a.n), d.term(b.n))
+		return bytes.Compare(d.Term(a.n), d.Term(b.n))
 	})
 }
 
 // postings returns what there is of a term.
 func (d *dictionary) postings(n uint32) (docs []uint32, freqs, locs []byte) {
-	e := d.terms[n]
+	e := d.Terms[n].Value
 	var before entry
 	if n > 0 {
-		before = d.terms[n-1]
+		before = d.Terms[n-1].Value
 	}
 	return d.docs[before.docs:e.docs], d.freqs[before.freqs:e.freqs], d.locs[before.locs:e.locs]
 }

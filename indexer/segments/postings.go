@@ -34,7 +34,7 @@ func (m *maker) writeField(c *column) error {
 		if err != nil {
 			return err
 		}
-		if err := m.fst.Insert(d.term(r.n), at); err != nil {
+		if err := m.fst.Insert(d.Term(r.n), at); err != nil {
 			return err
 		}
 	}
@@ -158,7 +158,7 @@ func (m *maker) writeValues() {
 	for _, r := range m.dict.order {
 		docs, _, _ := m.dict.postings(r.n)
 		for _, doc := range docs {
-			values[doc] = append(append(values[doc], m.dict.term(r.n)...), index.DocValueTermSeparator)
+			values[doc] = append(append(values[doc], m.dict.Term(r.n)...), index.DocValueTermSeparator)
 		}
 	}
 	begin := m.at()
