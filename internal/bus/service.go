@@ -100,7 +100,7 @@ func (s *service) answer(ctx context.Context, r micro.Request) {
 		s.refuse(ctx, r, err)
 		return
 	}
-	s.note(ctx, r.Respond(body))
+	s.send(ctx, &nats.Msg{Subject: r.Reply(), Data: body})
 }
 
 // errAnswerTooLarge tells the asker to ask for less at a time.
@@ -117,11 +117,15 @@ func (s *service) refuse(ctx context.Context, r micro.Request, err error) {
 	if jerr != nil {
 		text = nil
 	}
-	s.note(ctx, r.Error(code, mail.KindOf(err).String(), text))
+	s.send(ctx, &nats.Msg{Subject: r.Reply(), Data: text, Header: nats.Header{
+		micro.ErrorHeader: {mail.KindOf(err).String()}, micro.ErrorCodeHeader: {code},
+	}})
 }
 
-func (s *service) note(ctx context.Context, err error) {
-	if err != nil {
+// send sends an answer. The methods of micro.Request do not: they write to the
+// request, which its service reads as soon as receive has returned.
+func (s *service) send(ctx context.Context, m *nats.Msg) {
+	if err := s.bus.nc.PublishMsg(m); err != nil {
 		s.bus.log.WarnContext(ctx, "answer not sent", slog.Any("error", err))
 	}
 }
